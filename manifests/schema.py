@@ -1,0 +1,242 @@
+"""The tables of pairset/1: columns, types, and the codes that stand in them.
+
+Only types that every reader knows (pyarrow, DuckDB, Polars, pandas, Hugging Face datasets) are
+used: int64, int8, int32, float32, float64, string, timestamp, and lists of those. A list of ids
+has one length in a whole table; empty places hold -1.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+FORMAT = "pairset/1"
+NO_ID = -1
+"""What an empty place in a list of ids holds."""
+ATTRIBUTE_PREFIX = "attr_"
+"""Attribute `camera` of the corpus is column `attr_camera` of `samples`."""
+
+
+class Role(StrEnum):
+    """What an edge is for."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    FALSE_NEGATIVE = "false_negative"
+    REFUSED = "refused"
+
+
+class Action(StrEnum):
+    """What becomes of a false negative."""
+
+    ELIMINATE = "eliminate"
+    ATTRACT = "attract"
+    SOFTEN = "soften"
+    REVIEW = "review"
+
+
+class Reason(StrEnum):
+    """Why a candidate was refused. TAKEN (empty) means that it was not."""
+
+    TAKEN = ""
+    SELF = "self"
+    DUPLICATE = "duplicate"
+    SPLIT = "split"
+    POSITIVE = "positive"
+    FALSE_NEGATIVE = "false_negative"
+    SAME_LABEL = "same_label"
+    OTHER_LABEL = "other_label"
+    MUTUALITY = "mutuality"
+    RANK = "rank"
+    RATIO = "ratio"
+    MARGIN = "margin"
+    MIN_SIMILARITY = "min_similarity"
+    MAX_SIMILARITY = "max_similarity"
+    THRESHOLD = "threshold"
+    HUB_CAP = "hub_cap"
+    NO_VECTOR = "no_vector"
+    NOT_DRAWN = "not_drawn"
+    OVERFLOW = "overflow"
+
+
+REASONS: tuple[Reason, ...] = tuple(Reason)
+"""Position = the uint8 code that miners use; code 0 is TAKEN."""
+REASON_CODE: dict[Reason, int] = {reason: code for code, reason in enumerate(REASONS)}
+
+PADDING_KIND = -1
+"""Kind of an empty place in `positive_ids` or `negative_ids`; real kinds are numbered from 0 in
+the order of `kinds` in manifest.json (ids of the miners of the run)."""
+
+
+def _required(*fields: tuple[str, pa.DataType]) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=False) for name, kind in fields]
+
+
+IDS = pa.list_(pa.field("element", pa.int64(), nullable=False))
+FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
+CODES = pa.list_(pa.field("element", pa.int8(), nullable=False))
+TEXTS = pa.list_(pa.field("element", pa.string(), nullable=False))
+
+SAMPLES = pa.schema(
+    [
+        *_required(
+            ("sample_id", pa.int64()),
+            ("key", pa.string()),
+            ("shard", pa.string()),
+            ("offset", pa.int64()),
+            ("size", pa.int64()),
+        ),
+        pa.field("sha256", pa.string()),
+        *_required(("ext", pa.string())),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("caption", pa.string()),
+        *_required(("captions", TEXTS)),
+        pa.field("label", pa.string()),
+        *_required(("labels", TEXTS), ("group_id", pa.int64())),
+        pa.field("cluster_id", pa.int64()),
+        pa.field("uid", pa.string()),
+        *_required(("split", pa.string())),
+    ]
+)
+"""`samples`, before the attribute columns (see `samples_schema`).
+
+`shard` is a path relative to the pairset (images it holds), an absolute path or URL (the corpus's
+own tar), or "" where there is no image; `offset`/`size` are the payload's first byte and length.
+`caption` is the first of `captions`; `label` the first of `labels`. `group_id` is the smallest
+sample_id of the near-duplicate group.
+"""
+
+REJECTS = pa.schema(
+    _required(
+        ("key", pa.string()),
+        ("where", pa.string()),
+        ("code", pa.string()),
+        ("message", pa.string()),
+    )
+)
+"""`rejects`: one row a refused input. `where` is the file (and member or row), `code` is one of
+`manifests.schema.RejectCode`."""
+
+
+class RejectCode(StrEnum):
+    """Why an input is not a sample."""
+
+    MISSING_FILE = "missing_file"
+    UNREADABLE_FILE = "unreadable_file"
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    TRUNCATED_IMAGE = "truncated_image"
+    DAMAGED_IMAGE = "damaged_image"
+    UNSUPPORTED_IMAGE = "unsupported_image"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    ZERO_PIXELS = "zero_pixels"
+    NO_IMAGE = "no_image"
+    DUPLICATE_KEY = "duplicate_key"
+    EMPTY_KEY = "empty_key"
+    KEY_TOO_LONG = "key_too_long"
+    UNSAFE_PATH = "unsafe_path"
+    BAD_METADATA = "bad_metadata"
+    BAD_TEXT = "bad_text"
+    BAD_RECORD = "bad_record"
+    BAD_SHARD = "bad_shard"
+    UPSTREAM_FAILURE = "upstream_failure"
+    NAN_VECTOR = "nan_vector"
+    ZERO_VECTOR = "zero_vector"
+    MISSING_VECTOR = "missing_vector"
+    TOO_LARGE_FILE = "too_large_file"
+
+
+NEIGHBORS = pa.schema(
+    _required(("sample_id", pa.int64()), ("neighbor_ids", IDS), ("similarities", FLOATS))
+)
+"""`neighbors/<space pair>`: k ids by falling similarity, ties by sample_id; -1 / 0.0 fill."""
+
+EDGES = pa.schema(
+    [
+        *_required(("anchor_id", pa.int64())),
+        pa.field("other_id", pa.int64()),
+        pa.field("text", pa.string()),
+        pa.field("asset", pa.string()),
+        *_required(("role", pa.string()), ("miner", pa.string()), ("space", pa.string())),
+        *_required(("rank", pa.int32())),
+        pa.field("similarity", pa.float32()),
+        pa.field("corrected_similarity", pa.float32()),
+        pa.field("positive_similarity", pa.float32()),
+        *_required(("weight", pa.float32())),
+        pa.field("action", pa.string()),
+        *_required(("valid_from", pa.float32()), ("reason", pa.string()), ("round", pa.int32())),
+    ]
+)
+"""`edges`: every decision of every miner. `miner` is the miner's id in the run (its name, with a
+number where a config has it twice); `space` the graph ("image>image") or "" ; `reason` is "" on
+taken edges. Sorted by anchor_id, then by the order of miners in the config, then by rank."""
+
+PAIRS = pa.schema(
+    _required(
+        ("pair_id", pa.int64()),
+        ("anchor_id", pa.int64()),
+        ("positive_ids", IDS),
+        ("positive_scores", FLOATS),
+        ("positive_weights", FLOATS),
+        ("positive_kinds", CODES),
+        ("negative_ids", IDS),
+        ("negative_scores", FLOATS),
+        ("negative_weights", FLOATS),
+        ("negative_kinds", CODES),
+        ("false_negative_ids", IDS),
+        ("weight", pa.float32()),
+        ("group_id", pa.int64()),
+        ("cluster_id", pa.int64()),
+        ("rule", pa.string()),
+        ("split", pa.string()),
+    )
+)
+"""`pairs`: one row an anchor. `pair_id` is dense, 0.., in anchor order. Scores are similarities in
+the space of the miner (0 where it has none). `false_negative_ids` (ascending, -1 padding last) are
+never to be contrasted with the anchor, wherever they appear in a batch. `cluster_id` is -1 where
+nothing clustered the corpus. `rule` names the miners that filled the row: "knn+label|hard|topk"."""
+
+
+def samples_schema(attributes: dict[str, str]) -> pa.Schema:
+    """Return the schema of `samples` with the corpus's attribute columns.
+
+    Args:
+        attributes: name of each attribute and its type: "string", "float" or "time".
+    """
+    kinds: dict[str, Any] = {
+        "string": pa.string(),
+        "float": pa.float64(),
+        "time": pa.timestamp("us", tz="UTC"),
+    }
+    extra = [
+        pa.field(ATTRIBUTE_PREFIX + name, kinds[kind]) for name, kind in sorted(attributes.items())
+    ]
+    return pa.schema([*SAMPLES, *extra])
+
+
+def padded_list(values: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+    """Turn a [rows, n] numpy array into a list column of constant length n, without copies."""
+    rows, length = values.shape
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(length))
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), kind.value_type)
+    return pa.ListArray.from_arrays(offsets, flat, type=kind)
+
+
+def list_matrix(column: pa.ChunkedArray | pa.Array, length: int | None = None) -> np.ndarray:
+    """Return a list column of constant length as a [rows, length] numpy array.
+
+    Raises:
+        ValueError: the lists differ in length.
+    """
+    array = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    flat = array.flatten().to_numpy(zero_copy_only=False)
+    rows = len(array)
+    if length is None:
+        length = len(flat) // rows if rows else 0
+    if len(flat) != rows * length:
+        raise ValueError(f"lists of one length {length} were expected in {rows} rows")
+    return flat.reshape(rows, length)

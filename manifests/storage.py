@@ -1,0 +1,131 @@
+"""Files that are written whole or not at all, and bytes that are read from anywhere fsspec reads.
+
+A file under its final name is complete: it was written to a scratch name beside it, flushed to
+the disk and renamed. Scratch names hold the word `.tmp-`, so a later run can sweep them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from .errors import DataError, ResourceError
+
+SCRATCH = ".tmp-"
+"""What every scratch name contains."""
+
+
+def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a scratch file and give it its name only when it is whole.
+
+    Raises:
+        ResourceError: the disk is full; what was finished before is untouched.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        write(scratch)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(scratch, target)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                f"no space left for {target}. All finished parts are kept: free some space and "
+                "run the same command again."
+            ) from error
+        raise
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_atomically(target, lambda path: _put(path, text.encode()))
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; keys sorted, one key a line."""
+    write_text(target, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def sweep_scratch(folder: Path) -> int:
+    """Delete scratch files that a killed process left in a folder; return how many."""
+    stale = [path for path in folder.glob(f"*{SCRATCH}*") if path.is_file()]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a finished file a second name; copy it where the file system has no hard links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        os.link(source, scratch)
+    except OSError:
+        shutil.copyfile(source, scratch)
+    os.replace(scratch, target)
+
+
+def is_remote(url: str) -> bool:
+    """Say whether a source is an fsspec URL rather than a path on this machine."""
+    return "://" in url and not url.startswith(("file://", "local://"))
+
+
+def local_path(url: str) -> Path:
+    """Return the path of a source on this machine; a `file://` prefix is dropped."""
+    for prefix in ("file://", "local://"):
+        url = url.removeprefix(prefix)
+    return Path(url)
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a URL and the path inside it.
+
+    Raises:
+        DataError: no package for this protocol is installed; the text names the extra.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        protocol = url.split("://", 1)[0]
+        raise DataError(
+            f"{url}: cannot read {protocol}:// here ({error}). "
+            f'Install its reader, for example: pip install "curate-pairs[{protocol}]".'
+        ) from error
+    return fs, str(path)
+
+
+def read_bytes(url: str, offset: int = 0, size: int | None = None) -> bytes:
+    """Read a whole file, or `size` bytes from `offset`, from a path or any fsspec URL.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        EOFError: the file ends before `offset + size`.
+    """
+    if is_remote(url):
+        fs, path = filesystem(url)
+        end = None if size is None else offset + size
+        data = bytes(fs.cat_file(path, start=offset or None, end=end))
+    else:
+        with local_path(url).open("rb") as file:
+            file.seek(offset)
+            data = file.read() if size is None else file.read(size)
+    if size is not None and len(data) != size:
+        raise EOFError(f"{url}: {size} bytes wanted at {offset}, {len(data)} there.")
+    return data

@@ -1,0 +1,134 @@
+"""Rows of a space or of a neighbour graph by sample_id, over memory-mapped parts.
+
+Nothing is held in the process but the list of parts: rows are read through the page cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Arrays of one width that stand in parts one below the other.
+
+    Attributes:
+        files: one .npy file [rows, width] a part, in order.
+        starts: int64 [parts + 1], the row at which each part starts, and the total.
+    """
+
+    files: tuple[Path, ...]
+    starts: np.ndarray
+    _maps: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, artifact: Artifact, suffix: str = "npy") -> Rows:
+        """Open the arrays of an artifact's parts."""
+        files = tuple(artifact.file(part, suffix) for part in artifact.parts)
+        return cls(files, artifact.starts())
+
+    def __reduce__(self) -> tuple[type[Rows], tuple[tuple[Path, ...], np.ndarray]]:
+        return (Rows, (self.files, self.starts))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def width(self) -> int:
+        """Columns of every row."""
+        return int(self.part(0).shape[1]) if self.files else 0
+
+    def part(self, number: int) -> np.ndarray:
+        """Memory-map one part, read-only [rows, width]."""
+        if number not in self._maps:
+            self._maps[number] = np.load(self.files[number], mmap_mode="r", allow_pickle=False)
+        return self._maps[number]
+
+    def take(self, ids: np.ndarray) -> np.ndarray:
+        """Return copies of the rows at `ids` (any shape, 0 <= id < len), [*ids.shape, width]."""
+        flat = np.asarray(ids, np.int64).reshape(-1)
+        first = self.part(0)
+        out = np.empty((len(flat), first.shape[1]), first.dtype)
+        where = np.searchsorted(self.starts, flat, side="right") - 1
+        for number in np.unique(where):
+            chosen = np.flatnonzero(where == number)
+            out[chosen] = self.part(int(number))[flat[chosen] - self.starts[number]]
+        return out.reshape(*np.shape(ids), first.shape[1])
+
+    def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, array [<= rows, width]) over all rows, in order; blocks cross parts."""
+        for start in range(0, len(self), rows):
+            yield start, self.take(np.arange(start, min(start + rows, len(self))))
+
+
+@dataclass(frozen=True)
+class VectorStore:
+    """The embeddings of one space: unit rows, all zero where a sample has no vector."""
+
+    name: str
+    data: Rows
+
+    @property
+    def dim(self) -> int:
+        """Width of the space."""
+        return self.data.width
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 [n, dim]."""
+        return self.data.take(ids).astype(np.float32)
+
+    def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first id, float32 [<= rows, dim]) over the whole space, in order."""
+        for start, block in self.data.blocks(rows):
+            yield start, block.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class GraphStore:
+    """The neighbour graph of a pair of spaces ("image>caption": anchors by image, others by caption)."""
+
+    name: str
+    ids: Rows
+    similarities: Rows
+
+    @property
+    def k(self) -> int:
+        """Neighbours of a row, fill included."""
+        return self.ids.width
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k] (0 there)."""
+        return self.ids.take(ids), self.similarities.take(ids)
+
+
+def pair_similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the cosine of unit vectors, pair by pair, always in the same order of additions.
+
+    BLAS results move in the last bits with the number of threads and the size of a batch; this
+    sum does not, so stored similarities and their order are the same on every worker.
+
+    Args:
+        left: float32 [..., d].
+        right: float32 [..., d], broadcast against `left`.
+
+    Returns:
+        float32 [...].
+    """
+    return (left * right).sum(axis=-1, dtype=np.float32)
+
+
+def starts_of(counts: Sequence[int]) -> np.ndarray:
+    """Return int64 [n + 1]: where each of n consecutive runs of rows starts, and the total."""
+    return np.cumsum([0, *counts], dtype=np.int64)

@@ -1,0 +1,210 @@
+"""What a miner is: a pure function from a block of anchors to decisions with reasons.
+
+One technique, one file: a frozen model (its settings) and one vectorised function. A miner sees a
+`Block`, never a file or a process; it returns `Decisions`, padded [A, K] arrays in which every
+candidate it looked at is taken or carries the code of the reason why not.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
+from ..base import Component
+
+TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
+
+
+class Graph(Protocol):
+    """The neighbour graph of a pair of spaces; any row can be asked for, at random."""
+
+    name: str
+    k: int
+
+    def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
+
+        Falling similarity, ties by id. Self, its near-duplicates and other splits are not in it.
+        """
+        ...
+
+
+class Vectors(Protocol):
+    """The embeddings of one space; any row can be asked for, at random."""
+
+    name: str
+    dim: int
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 [n, dim]: unit rows; all zero where a sample has no vector."""
+        ...
+
+
+class SampleColumns(Protocol):
+    """Columns of `samples`, whole in memory: only what a miner asked for in `columns`."""
+
+    count: int
+
+    def take(self, column: str, ids: np.ndarray) -> Any:
+        """Return the values of a column at ids (any shape); numpy, same shape as `ids`.
+
+        "group_id", "split" and "label" come as int64 codes (label: -1 where missing); "labels"
+        as a `LabelSets`.
+        """
+        ...
+
+    def rows_with(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return an index of a coded column: the rows of each code.
+
+        Returns:
+            `order`, ids sorted by code, then id, int64 [N'], and `starts` int64 [codes + 1]: the
+            rows of code c are order[starts[c]:starts[c + 1]]. Rows with code -1 are left out.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EdgeLists:
+    """Edges already decided for the anchors of a block.
+
+    Attributes:
+        ids: int64 [A, E], -1 fill.
+        similarities: float32 [A, E], NaN where unknown.
+        weights: float32 [A, E].
+    """
+
+    ids: np.ndarray
+    similarities: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def none(cls, anchors: int) -> EdgeLists:
+        """Return lists without any edge."""
+        empty = np.zeros((anchors, 0), np.float32)
+        return cls(np.zeros((anchors, 0), np.int64), empty, empty)
+
+
+@dataclass(frozen=True)
+class Block:
+    """All that a miner may look at for one part of anchors.
+
+    Attributes:
+        anchors: int64 [A], ascending sample ids.
+        samples: columns of all samples.
+        graphs: by name ("image>image").
+        vectors: by space name.
+        positives: taken positives of the anchors, of all positive miners (self_aug included: the
+            anchor's own id).
+        false_negatives: taken false negatives with action eliminate or attract.
+        thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
+            (absent where nothing could be calibrated).
+        seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
+            (seed, anchor, purpose).
+    """
+
+    anchors: np.ndarray
+    samples: SampleColumns
+    graphs: Mapping[str, Graph]
+    vectors: Mapping[str, Vectors]
+    positives: EdgeLists
+    false_negatives: EdgeLists
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a miner decided; row i is anchor i, -1 in `ids` is an empty place.
+
+    Attributes:
+        ids: int64 [A, K] candidates in the order in which they were looked at.
+        reasons: uint8 [A, K], position in `manifests.schema.REASONS`; 0 = taken.
+        similarities: float32 [A, K], NaN where the miner has none.
+        ranks: int32 [A, K] rank in the graph; for a miner without a graph, its order of choice.
+        weights: float32 [A, K] or None (1 for all).
+        positive_similarity: float32 [A] the similarity that margins were held against, or None.
+        corrected: float32 [A, K] corrected similarities, or None.
+        action: action of taken false negatives, else None.
+        valid_from: float32 [A, K] training progress from which an edge holds, or None (0).
+    """
+
+    ids: np.ndarray
+    reasons: np.ndarray
+    similarities: np.ndarray
+    ranks: np.ndarray
+    weights: np.ndarray | None = None
+    positive_similarity: np.ndarray | None = None
+    corrected: np.ndarray | None = None
+    action: str | None = None
+    valid_from: np.ndarray | None = None
+
+
+class Miner(Component, abc.ABC):
+    """Base class of all miners. A subclass is one technique."""
+
+    role: ClassVar[Role]
+    fidelity: ClassVar[str] = "exact"
+    """exact, exact+hook, frozen-detector or surrogate (algorithms.md §0.5c)."""
+    paper: ClassVar[str] = ""
+    """Author, title, year."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of `samples` that the miner asks for."""
+        return ()
+
+    @property
+    def graph_names(self) -> Sequence[str]:
+        """Graphs that the miner reads."""
+        return ()
+
+    @property
+    def space_names(self) -> Sequence[str]:
+        """Spaces whose vectors the miner reads."""
+        return ()
+
+    @property
+    def wants_thresholds(self) -> bool:
+        """Whether the miner reads calibrated thresholds of its graphs."""
+        return False
+
+    @property
+    def capacity(self) -> int:
+        """The largest number of edges that it takes for one anchor."""
+        return 1
+
+    @abc.abstractmethod
+    def mine(self, block: Block) -> Decisions:
+        """Decide about every candidate of the block's anchors."""
+
+
+def refuse(reasons: np.ndarray, where: np.ndarray, reason: Reason) -> None:
+    """Give a reason to the candidates of `where` that have none yet; in place."""
+    reasons[where & (reasons == TAKEN)] = REASON_CODE[reason]
+
+
+def keep_first(ids: np.ndarray, reasons: np.ndarray, count: int) -> np.ndarray:
+    """Return `ids` with -1 after the `count`-th taken candidate of each row.
+
+    What stands behind was never looked at, so it is neither taken nor refused.
+    """
+    taken = (reasons == TAKEN) & (ids != NO_ID)
+    before = np.cumsum(taken, axis=1) - taken
+    return np.where(before < count, ids, NO_ID)
+
+
+def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Say for each of values [A, K] whether it stands in the same row of lists [A, E]; -1 never.
+
+    Returns:
+        bool [A, K].
+    """
+    found = np.zeros(values.shape, bool)
+    for column in range(lists.shape[1]):
+        found |= values == lists[:, column : column + 1]
+    return found & (values != NO_ID)
