@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def fingerprint(value: Any) -> str:
     """Return 16 hex digits for a JSON value; key order does not matter."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+    return digest(canonical_json(value))[:16]
+
+
+def digest(text: str) -> str:
+    """Return the sha256 (hex) of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
@@ -63,3 +69,15 @@ def _mix(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def key_hashes(keys: Iterable[str]) -> np.ndarray:
+    """Return uint64 [n, 2]: 128-bit names of texts, so that N keys cost 16 bytes each.
+
+    BLAKE2b; two of 10^9 keys share a name with probability below 10^-20.
+    """
+    digests = (
+        hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        for key in keys
+    )
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)

@@ -121,7 +121,7 @@ def read_bytes(url: str, offset: int = 0, size: int | None = None) -> bytes:
     if is_remote(url):
         fs, path = filesystem(url)
         end = None if size is None else offset + size
-        data = bytes(fs.cat_file(path, start=offset or None, end=end))
+        data: bytes = fs.cat_file(path, start=offset or None, end=end)  # pyright: ignore
     else:
         with local_path(url).open("rb") as file:
             file.seek(offset)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ..manifests.arrays import ArraySource
 from ..manifests.artifact import Artifact, Output
 
 Inputs = Mapping[str, Artifact]
@@ -73,7 +74,7 @@ class Component(BaseModel):
 
 
 def _identity_of(value: Any) -> Any:
-    if isinstance(value, Component):
+    if isinstance(value, Component | ArraySource):
         return value.identity()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
@@ -94,6 +95,14 @@ class Stage(Component, abc.ABC):
     @abc.abstractmethod
     def open(self, inputs: Inputs) -> Worker:
         """Load what the work needs and return the function that does it."""
+
+    def check(self, artifact: Artifact) -> None:
+        """Look at the whole committed artifact once; the default finds nothing wrong.
+
+        Raises:
+            DataError: the parts together are not what was asked for.
+        """
+        del artifact
 
     def resources(self, inputs: Inputs) -> Resources:
         """Say what one worker occupies; the backend decides how many there are."""

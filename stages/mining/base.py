@@ -16,8 +16,10 @@ import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
+from .lookup import LabelSets, RowIndex
 
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
+_LOOKUPS = 65536
 
 
 class Graph(Protocol):
@@ -50,20 +52,22 @@ class SampleColumns(Protocol):
 
     count: int
 
-    def take(self, column: str, ids: np.ndarray) -> Any:
-        """Return the values of a column at ids (any shape); numpy, same shape as `ids`.
+    def take(self, column: str, ids: np.ndarray) -> np.ndarray:
+        """Return the codes of a column at ids of any shape, int64, shaped like `ids`.
 
-        "group_id", "split" and "label" come as int64 codes (label: -1 where missing); "labels"
-        as a `LabelSets`.
+        Codes number the different values in sorted order; -1 where a sample has none, and for
+        id -1. "group_id" is its own code.
         """
         ...
 
-    def rows_with(self, column: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return an index of a coded column: the rows of each code.
+    def sets(self, column: str) -> LabelSets:
+        """Return a column of lists ("labels") as sets of codes."""
+        ...
 
-        Returns:
-            `order`, ids sorted by code, then id, int64 [N'], and `starts` int64 [codes + 1]: the
-            rows of code c are order[starts[c]:starts[c + 1]]. Rows with code -1 are left out.
+    def rows_with(self, *columns: str) -> RowIndex:
+        """Return rows by codes: sorted by the first column, then by the others, then by id.
+
+        The first column may be one of lists; its entries are then numbered as in `sets`.
         """
         ...
 
@@ -101,6 +105,7 @@ class Block:
         positives: taken positives of the anchors, of all positive miners (self_aug included: the
             anchor's own id).
         false_negatives: taken false negatives with action eliminate or attract.
+        negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
@@ -113,6 +118,7 @@ class Block:
     vectors: Mapping[str, Vectors]
     positives: EdgeLists
     false_negatives: EdgeLists
+    negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seed: int = 0
 
@@ -131,6 +137,7 @@ class Decisions:
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
         valid_from: float32 [A, K] training progress from which an edge holds, or None (0).
+        facts: small JSON facts about what the miner used, the same for every block.
     """
 
     ids: np.ndarray
@@ -142,6 +149,7 @@ class Decisions:
     corrected: np.ndarray | None = None
     action: str | None = None
     valid_from: np.ndarray | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Miner(Component, abc.ABC):
@@ -152,6 +160,8 @@ class Miner(Component, abc.ABC):
     """exact, exact+hook, frozen-detector or surrogate (algorithms.md §0.5c)."""
     paper: ClassVar[str] = ""
     """Author, title, year."""
+    allows_self: ClassVar[bool] = False
+    """Whether an anchor may be taken for itself (as another view of it)."""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -174,9 +184,24 @@ class Miner(Component, abc.ABC):
         return False
 
     @property
+    def needs_truth(self) -> bool:
+        """Whether a graph that nothing can calibrate (no labels, no captions) is an error."""
+        return False
+
+    @property
+    def edge_space(self) -> str:
+        """What stands in column `space` of the miner's edges: its graph, or ""."""
+        return self.graph_names[0] if self.graph_names else ""
+
+    @property
     def capacity(self) -> int:
-        """The largest number of edges that it takes for one anchor."""
+        """The number of places that its edges may need in a row; 0 if it only fills empty ones."""
         return 1
+
+    @property
+    def positive_capacity(self) -> int:
+        """The number of places that it may need among the positives of a row."""
+        return self.capacity if self.role is Role.POSITIVE else 0
 
     @abc.abstractmethod
     def mine(self, block: Block) -> Decisions:
@@ -208,3 +233,20 @@ def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
     for column in range(lists.shape[1]):
         found |= values == lists[:, column : column + 1]
     return found & (values != NO_ID)
+
+
+def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
+    """Say for each of others [A, K] whether the anchor is among its k nearest; -1 never.
+
+    Returns:
+        bool [A, K].
+    """
+    rows, columns = np.nonzero(others != NO_ID)
+    flat = others[rows, columns]
+    found = np.zeros(others.shape, bool)
+    for start in range(0, len(flat), _LOOKUPS):
+        step = slice(start, start + _LOOKUPS)
+        theirs = graph.rows(flat[step])[0][:, :k]
+        hit = (theirs == anchors[rows[step], None]).any(axis=1)
+        found[rows[step], columns[step]] = hit
+    return found

@@ -1,0 +1,134 @@
+"""Where the columns of a stream stand: in the process, or in mapped files that processes share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import storage
+from ..errors import ResourceError
+from ..fingerprint import fingerprint
+from ..pairset import Pairset
+from .columns import Columns, Request, build, estimate_bytes
+
+_LOG = logging.getLogger("curate.stream")
+_NAMES = "columns.json"
+
+
+def load_columns(
+    pairset: Pairset, request: Request, memory_budget: int, cache: str | Path | None = None
+) -> Columns:
+    """Read the columns a stream needs, into memory where they fit, else into mapped files.
+
+    Args:
+        pairset: whose columns.
+        request: which columns.
+        memory_budget: bytes that the columns may take in one process.
+        cache: folder for the mapped files; see the module text of `columns` for the default.
+
+    Raises:
+        StreamError: the files do not hold what the manifest says.
+        ResourceError: the disk of the cache is full.
+    """
+    size = estimate_bytes(pairset, request)
+    if size <= memory_budget:
+        _LOG.info("columns: %.1f MB in memory", size / 1e6)
+        return build(pairset, request)
+    folder = cache_folder(pairset, cache) / _name(pairset, request)
+    _LOG.info("columns: %.1f MB mapped from %s", size / 1e6, folder)
+    with _locked(folder):
+        if not folder.exists():
+            _check_space(folder.parent, size)
+            _write(folder, pairset, request)
+    return open_columns(folder)
+
+
+def cache_folder(pairset: Pairset, cache: str | Path | None = None) -> Path:
+    """Return the folder in which mapped columns are kept; it is made if need be."""
+    if cache is not None:
+        return Path(cache).absolute()
+    if os.environ.get("CURATE_CACHE"):
+        return Path(os.environ["CURATE_CACHE"]).absolute() / "stream"
+    if os.access(pairset.root, os.W_OK):
+        return pairset.root / ".cache" / "stream"
+    return Path(tempfile.gettempdir()) / f"curate-stream-{os.getuid()}"
+
+
+def open_columns(folder: Path) -> Columns:
+    """Map the columns that stand in a folder, read-only."""
+    names = json.loads((folder / _NAMES).read_text())
+    arrays = {name: _open(folder / f"{name}.npy") for name in names["arrays"]}
+    return Columns(arrays, tuple(names["splits"]), tuple(names["shards"]), str(folder))
+
+
+def _open(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _name(pairset: Pairset, request: Request) -> str:
+    return fingerprint({"manifest": pairset.manifest_id, "request": asdict(request)})
+
+
+def _write(folder: Path, pairset: Pairset, request: Request) -> None:
+    # The folder gets its name only when it is whole, so a killed writer leaves nothing to trust.
+    scratch = folder.with_name(f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch.mkdir(parents=True)
+
+    def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        return np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", dtype, shape)
+
+    try:
+        columns = build(pairset, request, allocate)
+        names = {
+            "arrays": sorted(columns.arrays),
+            "splits": columns.splits,
+            "shards": columns.shards,
+        }
+        storage.write_json(scratch / _NAMES, names)
+        _publish(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    try:
+        os.rename(scratch, folder)
+    except OSError:
+        if not folder.exists():  # else another rank was first, with the same arrays
+            raise
+
+
+def _check_space(folder: Path, size: int) -> None:
+    # A full disk under a mapped file is a signal that ends the process, not an exception.
+    free = shutil.disk_usage(folder).free
+    if free < size * 1.1:
+        raise ResourceError(
+            f"{folder}: {size / 1e9:.1f} GB are needed for a stream's columns, {free / 1e9:.1f} GB "
+            "are free. Give another folder (cache=... or $CURATE_CACHE) or a larger memory_budget."
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process of the machine build a folder while the other ranks wait for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: each rank builds, the first rename stands
+        yield
+        return
+    with (folder.parent / f"{folder.name}.lock").open("w") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: as above
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

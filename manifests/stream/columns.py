@@ -1,0 +1,239 @@
+"""The columns that a stream reads at random, as plain arrays: about 150 bytes a pair.
+
+Parquet is read once, row group by row group. Where the arrays fit the memory budget they stay in
+the process (forked workers share them); else they are written once to `.npy` files that all
+processes of the machine map. The files stand in the first of: the `cache` that was asked for,
+$CURATE_CACHE, OUT/.cache/stream, and, where OUT is read-only, the system's temporary folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import StreamError
+from ..pairset import Pairset
+from ..schema import NO_ID, SAMPLES, list_matrix
+from ..tables import open_parquet
+
+_BLOCK = 1 << 20
+
+Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
+"""Makes an array to be filled: name, shape, dtype."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which columns a stream needs.
+
+    Attributes:
+        captions: whether the first caption of each sample is read.
+        groups: columns of `samples` in which equality means "never contrast".
+    """
+
+    captions: bool = False
+    groups: tuple[str, ...] = ("group_id",)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of `pairs` [M] and `samples` [N] by name.
+
+    pairs: anchor_id, weight [M]; positive_ids, positive_weights [M, P]; negative_ids,
+    negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
+    after the other, and split_starts [S + 1].
+    samples: shard (code), offset, size [N]; groups int64 [N, C] (-1 equals nothing);
+    caption_starts [N + 1] and caption_bytes, when asked for.
+
+    Attributes:
+        arrays: the arrays.
+        splits: names of the splits of `pairs`, by position in split_starts.
+        shards: names of the shards, by code.
+        place: "memory", or the folder of the mapped files.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    splits: tuple[str, ...]
+    shards: tuple[str, ...]
+    place: str = "memory"
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, in memory or on disk."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def rows_of(self, split: str) -> np.ndarray:
+        """Return the rows of `pairs` in a split, ascending int64."""
+        starts, code = self["split_starts"], self.splits.index(split)
+        return self["split_rows"][starts[code] : starts[code + 1]]
+
+    def caption(self, sample_id: int) -> str:
+        """Return the first caption of a sample, "" where it has none."""
+        start, end = self["caption_starts"][sample_id : sample_id + 2]
+        return self["caption_bytes"][start:end].tobytes().decode()
+
+
+@dataclass
+class _Codes:
+    """Small integers for values, in the order in which they are met; null is -1."""
+
+    known: dict[Any, int] = field(default_factory=dict)
+
+    def of(self, column: pa.ChunkedArray) -> np.ndarray:
+        encoded: Any = column.combine_chunks().dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        table = np.array([self.known.setdefault(v, len(self.known)) for v in values] + [-1])
+        codes = pc.fill_null(encoded.indices, len(values))
+        return table[codes.to_numpy(zero_copy_only=False)]
+
+
+def estimate_bytes(pairset: Pairset, request: Request) -> int:
+    """Return about how many bytes the columns take; opens the footers only for captions."""
+    counts = pairset.counts
+    lists = counts["P"] * 12 + counts["K"] * 12 + counts["F"] * 8
+    total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
+    if request.captions:
+        total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
+    return total
+
+
+def _caption_bytes(path: Path) -> int:
+    with open_parquet(path) as file:
+        footer = file.metadata
+    total = 0
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema == "caption":
+                total += column.total_uncompressed_size
+    return total
+
+
+def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) -> Columns:
+    """Read the columns into arrays that `allocate` makes; ordinary memory when it is not given.
+
+    Raises:
+        StreamError: the manifest's counts are not those of its files, or a mask group is no
+            column of `samples`.
+    """
+    arrays: dict[str, np.ndarray] = {}
+
+    def remember(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        make = allocate or (lambda _, shape, dtype: np.empty(shape, dtype))
+        arrays[name] = make(name, shape, dtype)
+        return arrays[name]
+
+    splits, shards = _Codes(), _Codes()
+    _read_pairs(pairset, splits, remember)
+    _read_samples(pairset, request, shards, remember)
+    return Columns(arrays, tuple(splits.known), tuple(shards.known))
+
+
+def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate) -> None:
+    counts = pairset.counts
+    rows = counts["pairs"]
+    widths = {"positive": counts["P"], "negative": counts["K"], "false_negative": counts["F"]}
+    scalars = {
+        "anchor_id": allocate("anchor_id", (rows,), np.int64),
+        "weight": allocate("weight", (rows,), np.float32),
+    }
+    lists = {f"{role}_ids": (role, np.int64) for role in widths}
+    lists |= {f"{role}_weights": (role, np.float32) for role in ("positive", "negative")}
+    matrices = {
+        name: allocate(name, (rows, widths[role]), dtype) for name, (role, dtype) in lists.items()
+    }
+    codes = np.empty(rows, np.int16)
+    for start, table in _blocks(pairset, "pairs", [*scalars, *matrices, "split"]):
+        span = slice(start, start + table.num_rows)
+        for name, array in scalars.items():
+            array[span] = table[name].to_numpy()
+        for name, array in matrices.items():
+            array[span] = list_matrix(table[name], array.shape[1])
+        codes[span] = splits.of(table["split"])
+    _sort_by_split(codes, len(splits.known), allocate)
+
+
+def _sort_by_split(codes: np.ndarray, splits: int, allocate: Allocate) -> None:
+    starts = allocate("split_starts", (splits + 1,), np.int64)
+    starts[0] = 0
+    starts[1:] = np.cumsum(np.bincount(codes, minlength=splits))
+    rows, cursor = allocate("split_rows", codes.shape, np.int64), starts[:-1].copy()
+    for first in range(0, len(codes), _BLOCK):
+        block = codes[first : first + _BLOCK]
+        for code in range(splits):
+            found = np.flatnonzero(block == code) + first
+            rows[cursor[code] : cursor[code] + len(found)] = found
+            cursor[code] += len(found)
+
+
+def _read_samples(
+    pairset: Pairset, request: Request, shards: _Codes, allocate: Allocate
+) -> None:
+    rows = pairset.counts["samples"]
+    shard = allocate("shard", (rows,), np.int32)
+    places = {name: allocate(name, (rows,), np.int64) for name in ("offset", "size")}
+    groups = allocate("groups", (rows, len(request.groups)), np.int64)
+    codes = {name: _Codes() for name in request.groups}
+    for start, table in _blocks(pairset, "samples", ["shard", *places, *request.groups]):
+        span = slice(start, start + table.num_rows)
+        shard[span] = shards.of(table["shard"])
+        for name, array in places.items():
+            array[span] = table[name].to_numpy()
+        for place, name in enumerate(request.groups):
+            groups[span, place] = _group(table[name], codes[name])
+    if request.captions:
+        _read_captions(pairset, allocate)
+
+
+def _group(column: pa.ChunkedArray, codes: _Codes) -> np.ndarray:
+    if pa.types.is_integer(column.type):
+        return pc.fill_null(column, NO_ID).to_numpy()
+    return codes.of(column)
+
+
+def _read_captions(pairset: Pairset, allocate: Allocate) -> None:
+    starts = allocate("caption_starts", (pairset.counts["samples"] + 1,), np.int64)
+    starts[0] = 0
+    for first, table in _blocks(pairset, "samples", ["caption"]):
+        lengths = pc.fill_null(pc.binary_length(table["caption"]), 0).to_numpy()
+        starts[first + 1 : first + 1 + len(lengths)] = starts[first] + np.cumsum(lengths)
+    text = allocate("caption_bytes", (int(starts[-1]),), np.uint8)
+    for first, table in _blocks(pairset, "samples", ["caption"]):
+        joined = "".join(value or "" for value in table["caption"].to_pylist()).encode()
+        text[starts[first] : starts[first] + len(joined)] = np.frombuffer(joined, np.uint8)
+
+
+def _blocks(
+    pairset: Pairset, table: str, columns: list[str]
+) -> Iterator[tuple[int, pa.Table]]:
+    unknown = [name for name in columns if table == "samples" and not _is_column(pairset, name)]
+    if unknown:
+        raise StreamError(
+            f"{pairset.root}: mask_groups names {', '.join(unknown)}, which is no column of "
+            "samples. Make the pairset anew with mask_groups that it has."
+        )
+    row, expected = 0, pairset.counts[table]
+    for block in pairset.tables(table, list(dict.fromkeys(columns))):
+        if row + block.num_rows <= expected:
+            yield row, block
+        row += block.num_rows
+    if row != expected:
+        raise StreamError(
+            f"{pairset.root}: {table} has {row} rows, manifest.json says {expected}. "
+            f"Check the files with: curate verify {pairset.root}"
+        )
+
+
+def _is_column(pairset: Pairset, name: str) -> bool:
+    if name in SAMPLES.names:
+        return True
+    with open_parquet(pairset.files("samples")[0]) as file:
+        return name in file.schema_arrow.names

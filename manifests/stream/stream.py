@@ -1,0 +1,245 @@
+"""PairStream: the pairs of a pairset as batches, in an order that no topology can change.
+
+Global batch g of an epoch holds the positions [g G, (g + 1) G) of the order; rank r takes the r-th
+of `world_size` equal slices; worker w of a DataLoader makes the batches start + w, start + w +
+workers, ... and torch hands them out in turn. So the batches depend on (pairset, split, seed,
+epoch, G) alone, every rank has the same number of them, and a place is one integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from ..errors import StateMismatch, StreamError, UsageError
+from ..pairset import Pairset
+from .batch import PairBatch, complete, compose
+from .cache import load_columns
+from .columns import Columns, Request
+from .images import FailureBudget, ImageSource, check_has_images
+from .order import Order, order_named
+from .state import StreamState
+from .transform import ImageTransform, Transform
+
+if TYPE_CHECKING:
+    from .loader import PairLoader
+
+TRAIN = "train"
+
+
+@dataclass(eq=False)
+class PairStream(IterableDataset[PairBatch]):
+    """Streams the pairs of a pairset; give it to a DataLoader, or call `loader`.
+
+        stream = PairStream("OUT", batch_size=4096, rank=r, world_size=w)
+        loader = stream.loader(num_workers=8)
+        for epoch in range(loader.epoch, 10):
+            loader.set_epoch(epoch)
+            for batch in loader: ...
+
+    With a plain DataLoader give batch_size=None; the state is then `state_dict(batches)` with
+    the number of batches that your loop has consumed.
+
+    Attributes:
+        root: folder of the pairset.
+        batch_size: pairs of a global batch: of all ranks together.
+        rank: this process, 0..world_size-1.
+        world_size: processes that share a global batch; must divide `batch_size`.
+        seed: of the order and of the draws given to `transform`.
+        order: "global".
+        transform: makes a tensor of a picture and a random int; 224 px squares in [0, 1] by
+            default.
+        split: pairs of this split only; None means "train" where there is one, else all pairs.
+        drop_last: leave out the pairs that fill no batch (others each epoch); if false they come
+            in a last batch filled up with repeats that are not `valid`.
+        on_bad_image: "mask" leaves an unreadable image out of its pairs, "raise" stops.
+        max_bad_fraction: share of unreadable images, 0..1, above which a process stops.
+        captions: whether batches carry the images' captions.
+        memory_budget: bytes of columns a process holds; beyond it they are mapped from files.
+        cache: folder for those files; see `manifests.stream.columns`.
+
+    Raises:
+        PairsetError: `root` is no pairset.
+        UsageError: settings that cannot work.
+        StreamError: the pairset has nothing to stream.
+    """
+
+    root: str | Path
+    batch_size: int
+    rank: int = 0
+    world_size: int = 1
+    seed: int = 0
+    order: str = "global"
+    transform: Transform = field(default_factory=ImageTransform)
+    split: str | None = None
+    drop_last: bool = True
+    on_bad_image: str = "mask"
+    max_bad_fraction: float = 0.01
+    captions: bool = False
+    memory_budget: int = 2 << 30
+    cache: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        self._check_settings()
+        self.pairset = Pairset.open(self.root)
+        self._images: ImageSource | None = None
+        self._columns: Columns | None = None
+        check_has_images(self.pairset, self.columns)
+        if self.split is None:
+            self.split = TRAIN if TRAIN in self.columns.splits else None
+        self.pairs = len(self._rows())
+        # In shared memory, so that a new epoch reaches workers that live on between epochs.
+        self._place = torch.zeros(2, dtype=torch.int64).share_memory_()
+        order_named(self.order, self.seed, 0, self.pairs)
+        if not len(self):
+            raise StreamError(
+                f"batch_size={self.batch_size}, but {self.pairset.root} has {self.pairs} pairs"
+                f"{f' of split {self.split!r}' if self.split else ''}: not one batch. "
+                "Take a smaller batch_size, or drop_last=False."
+            )
+
+    def _check_settings(self) -> None:
+        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
+            raise UsageError(
+                f"rank={self.rank}, world_size={self.world_size}: rank must be in 0..world_size-1."
+            )
+        if self.batch_size < 1 or self.batch_size % self.world_size:
+            raise UsageError(
+                f"batch_size={self.batch_size} is the batch of all ranks together and must be a "
+                f"positive multiple of world_size={self.world_size}."
+            )
+        if self.on_bad_image not in ("mask", "raise"):
+            raise UsageError(f"on_bad_image={self.on_bad_image!r}; allowed: 'mask', 'raise'.")
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that the stream reads at random; opened once a process."""
+        if self._columns is None:
+            groups = tuple(self.pairset.manifest.get("mask_groups") or ("group_id",))
+            request = Request(self.captions, groups)
+            self._columns = load_columns(self.pairset, request, self.memory_budget, self.cache)
+        return self._columns
+
+    @property
+    def images(self) -> ImageSource:
+        """Images by sample id; opened once a process."""
+        if self._images is None:
+            self._images = ImageSource.of(self.pairset, self.columns, self.transform, self.seed)
+        return self._images
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch; the same on every rank."""
+        whole, rest = divmod(self.pairs, self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[PairBatch]:
+        """Yield this worker's batches of the rest of the epoch."""
+        epoch, start = self.place
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        return self._batches(epoch, range(start + first, len(self), step))
+
+    def _batches(self, epoch: int, numbers: range) -> Iterator[PairBatch]:
+        budget = FailureBudget(self.max_bad_fraction, self.on_bad_image == "mask")
+        order = order_named(self.order, self.seed, epoch, self.pairs)
+        for number in numbers:
+            yield self._batch(order, number, budget)
+
+    def _batch(self, order: Order, number: int, budget: FailureBudget) -> PairBatch:
+        local = self.batch_size // self.world_size
+        positions = number * self.batch_size + self.rank * local + np.arange(local)
+        rows = self._rows()[order.ordinals(positions % self.pairs)]
+        plan = compose(self.columns, rows, positions < self.pairs)
+        images = self.images.load(plan.sample_id, order.epoch, budget)
+        return complete(self.columns, plan, images, self.captions)
+
+    def _rows(self) -> np.ndarray:
+        columns = self.columns
+        if self.split is None:
+            return columns["split_rows"]
+        if self.split not in columns.splits:
+            known = ", ".join(repr(name) for name in columns.splits)
+            raise UsageError(f"split={self.split!r} has no pairs; there are: {known}.")
+        return columns.rows_of(self.split)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch, and the batch of it at which the next iteration starts."""
+        epoch, batch = self._place.tolist()
+        return epoch, batch
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        """Let the next iteration start at a batch of an epoch, in living workers too."""
+        self._place[0], self._place[1] = epoch, batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be of this epoch; the place in it is kept if it is the same."""
+        if epoch != self.place[0]:
+            self.seek(epoch)
+
+    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
+        """Return where the stream stands, as JSON.
+
+        Args:
+            batches: how many batches of the epoch the caller has consumed; None for the place
+                at which the next iteration starts. A finished epoch is the start of the next.
+        """
+        epoch, start = self.place
+        done = start if batches is None else batches
+        if done >= len(self):
+            epoch, done = epoch + 1, 0
+        return self._state(epoch, done * self.batch_size).to_json()
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Go on where a state says, whatever number of ranks and workers wrote it.
+
+        Args:
+            state: from `state_dict`.
+            strict: refuse the state of another pairset, split, seed, order, or of another batch
+                size that does not fit the place. If false, the stream goes to the epoch and the
+                last whole batch before the place, with its own settings.
+
+        Raises:
+            StateMismatch: the state is of another stream.
+        """
+        given = StreamState.from_json(state)
+        if strict:
+            given.check(self._state(0, 0))
+        batch = given.samples_in_epoch // self.batch_size
+        if given.epoch < 0 or batch < 0:
+            raise StateMismatch(f"a state stands at epoch {given.epoch}, batch {batch}.")
+        epochs, batch = (1, 0) if batch >= len(self) else (0, batch)
+        self.seek(given.epoch + epochs, batch)
+
+    def _state(self, epoch: int, samples: int) -> StreamState:
+        return StreamState(
+            manifest_id=self.pairset.manifest_id,
+            split=self.split or "",
+            seed=self.seed,
+            order=self.order,
+            global_batch=self.batch_size,
+            epoch=epoch,
+            samples_in_epoch=samples,
+        )
+
+    def loader(self, num_workers: int = 0, **settings: Any) -> PairLoader:
+        """Return a loader that counts batches where they are consumed and carries the state.
+
+        Args:
+            num_workers: processes that read and decode; 0 for the calling one.
+            settings: pin_memory, prefetch_factor, multiprocessing_context, timeout of torch's
+                DataLoader.
+        """
+        from .loader import PairLoader
+
+        return PairLoader(self, num_workers, **settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Columns in memory are read anew by a spawned worker, mapped ones are mapped again.
+        return {**self.__dict__, "_columns": None, "_images": None}

@@ -1,0 +1,26 @@
+"""The recipe book, as facts: what each recipe is and what it sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from .resolve import recipe, recipe_names
+
+
+def book() -> list[dict[str, Any]]:
+    """Return name, title, paper and fidelity class of every recipe, by name."""
+    keys = ("name", "title", "paper", "fidelity")
+    return [{key: page(name)[key] for key in keys} for name in recipe_names()]
+
+
+def page(name: str) -> dict[str, Any]:
+    """Return everything about one recipe; `yaml` is what it adds to a config.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    body = recipe(name).body
+    text = yaml.safe_dump(body["run"], sort_keys=False, default_flow_style=None)
+    return {**body, "yaml": text}

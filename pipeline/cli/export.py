@@ -1,0 +1,32 @@
+"""`curate export`: pairs in other tools' formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .common import guarded
+
+
+@click.command(name="export")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "target", required=True, metavar="FORMAT", help="webdataset.")
+@click.option("-d", "--dest", type=click.Path(path_type=Path), help="Folder [OUT/packed].")
+@click.option("--pairs-per-shard", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--allow-missing", is_flag=True, help="Keep rows with empty places (see docs).")
+@guarded
+def command(
+    out: Path, target: str, dest: Path | None, pairs_per_shard: int, allow_missing: bool
+) -> None:
+    r"""Write the pairs in another tool's format.
+
+    \b
+    Example:
+      curate export out --to webdataset -d packed/
+    """
+    from ...manifests.export import export
+
+    options = {"pairs_per_shard": pairs_per_shard, "allow_missing": allow_missing}
+    result = export(out, target, dest or out / "packed", options, click.echo)
+    click.echo(result.text)

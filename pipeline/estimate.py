@@ -1,0 +1,150 @@
+"""What a run will need, before it starts: rows, parts, memory, disk and time.
+
+Sizes follow from the formats; times from rates measured on one core of an ordinary server, so
+they are rough and say so. Rows are exact where the corpus can be counted without reading it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..stages.base import Stage
+from ..stages.ingest.base import Estimate, Reader
+from .config import Config, graph_spaces
+from .memory import human_bytes
+from .plan import ARRAY
+from .progress import human_seconds
+from .runner import Node
+
+INGEST_RATE = 800.0
+"""Images a second a core that are read, hashed and checked."""
+MULTIPLY_RATE = 60e9
+"""Float operations a second a core of an exact neighbour join."""
+MINE_RATE = 50_000.0
+"""Anchors a second a core a miner."""
+EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
+"""Samples a second a core by encoder (open_clip: ViT-B-32, bf16; a GPU is 100 times faster)."""
+DEFAULT_DIM = 512
+EDGE_BYTES = 16
+ROW_BYTES = 120
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a plan."""
+
+    node: str
+    parts: int
+    memory_bytes: int
+    disk_bytes: int
+    core_seconds: float
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A whole plan.
+
+    Attributes:
+        corpus: rows and bytes of the corpus; `exact` says whether rows were counted.
+        lines: one a node.
+        workers: workers that the time is for.
+    """
+
+    corpus: Estimate
+    lines: tuple[Line, ...]
+    workers: int
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes that the store and the pairset take together (published files are links)."""
+        return sum(line.disk_bytes for line in self.lines)
+
+    @property
+    def seconds(self) -> float:
+        """Rough time with `workers` cores and no GPU."""
+        return sum(line.core_seconds for line in self.lines) / self.workers
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as facts."""
+        return {
+            "rows": self.corpus.rows,
+            "rows_exact": self.corpus.exact,
+            "corpus_bytes": self.corpus.bytes,
+            "disk_bytes": self.disk_bytes,
+            "seconds": round(self.seconds),
+            "workers": self.workers,
+            "nodes": [line.__dict__ for line in self.lines],
+        }
+
+    @property
+    def text(self) -> str:
+        """The plan as a table for people."""
+        about = "" if self.corpus.exact else "about "
+        head = (
+            f"{about}{self.corpus.rows:,} inputs, {human_bytes(self.corpus.bytes)}; disk "
+            f"{human_bytes(self.disk_bytes)}; roughly {human_seconds(self.seconds)} on "
+            f"{self.workers} cores without a GPU. Nothing was started."
+        )
+        rows = [f"{'stage':32s}{'parts':>8s}{'a worker':>12s}{'disk':>12s}{'core time':>16s}"]
+        rows += [
+            f"{line.node:32s}{line.parts:8,}{human_bytes(line.memory_bytes):>12s}"
+            f"{human_bytes(line.disk_bytes):>12s}{human_seconds(line.core_seconds):>16s}"
+            for line in self.lines
+        ]
+        return "\n".join([head, *rows])
+
+
+def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int | None) -> Needs:
+    """Say what a run of these nodes will need."""
+    corpus = reader.estimate()
+    rows = max(1, corpus.rows)
+    parts = math.ceil(rows / part_rows(rows))
+    copied = 0 if reader.in_tars or not reader.has_images else corpus.bytes
+    slices = len(reader.slices())
+    lines = []
+    for node in nodes:
+        kind = node.name.split(":")[0]
+        count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
+        disk, seconds = _costs(node, config, rows, copied)
+        lines.append(Line(node.name, count, _memory(node.stage, kind), disk, seconds))
+    return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
+
+
+_SINGLE = frozenset({"census", "groups", "recall", "calibrate", "index", "final_samples"})
+
+
+def part_rows(rows: int) -> int:
+    """Return the rows of a part in a corpus of `rows` samples: about N / 64, 256 to 8192."""
+    return min(8192, max(256, math.ceil(rows / 64)))
+
+
+def _memory(stage: Stage, kind: str) -> int:
+    return stage.resources({}).memory_bytes if kind in ("scan", "mine") else 600 << 20
+
+
+def _costs(node: Node, config: Config, rows: int, copied: int) -> tuple[int, float]:
+    kind, _, name = node.name.partition(":")
+    if kind == "scan":
+        return copied + rows * ROW_BYTES, rows / INGEST_RATE
+    if kind == "vectors":
+        space = config.spaces[name]
+        return rows * DEFAULT_DIM * 2, rows / EMBED_RATES.get(space.encoder, 15.0)
+    if kind == "index":
+        return rows * DEFAULT_DIM * 2, rows / 20_000
+    if kind == "join":
+        query, bank = graph_spaces(name)
+        del query, bank
+        # An inverted file looks at about a sixteenth of a bank that is too large for all pairs.
+        share = 1.0 if rows <= 60_000 else 1 / 16
+        return rows * config.neighbors[name].k * 2 * 12, 2 * rows**2 * DEFAULT_DIM * share / (
+            MULTIPLY_RATE
+        )
+    if kind in ("graph", "final_neighbors"):
+        return rows * config.neighbors[name].k * 12, rows / MINE_RATE
+    if kind in ("mine", "assemble", "final_edges"):
+        return rows * EDGE_BYTES * 10, rows / MINE_RATE
+    return rows * ROW_BYTES, rows / 200_000

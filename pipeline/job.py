@@ -1,0 +1,215 @@
+"""One `curate run`, from a request to a published pairset."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..manifests import storage
+from ..manifests.artifact import Artifact
+from ..manifests.errors import ConfigError, Interrupted, ResourceError
+from ..manifests.pairset import MANIFEST
+from . import estimate, plan, progress, publish, resolve, runner
+from .backends.base import Backend
+from .config import Config
+from .events import Event, EventLog, tee
+from .memory import PeakMeter, human_bytes, machine_bytes
+from .runner import Node
+
+STORE = ".store"
+EVENTS = "run.jsonl"
+MEMORY_SHARE = 0.75
+"""Share of the machine's memory that a run with `budget.memory: auto` may take."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How and where a request runs; nothing here changes a result."""
+
+    out: str
+    ray: str = "local"
+    workers: int | None = None
+    dry_run: bool = False
+    fresh: bool = False
+    report: bool = True
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command prints: facts for programs, text for people."""
+
+    facts: dict[str, Any]
+    text: str
+
+
+def run_job(request: resolve.Request, options: Options) -> Result:
+    """Plan, and unless it is a dry run, run and publish.
+
+    Raises:
+        ConfigError: before any work.
+        CurateError: what a stage raised; the same command goes on from there.
+    """
+    config = resolve.resolve(request)
+    out = _folder(options.out)
+    reader = plan.open_corpus(config)
+    memory = machine_bytes() * MEMORY_SHARE
+    budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
+    nodes = plan.build_nodes(config, reader, budget)
+    needs = estimate.estimate(config, reader, nodes, options.workers)
+    if options.dry_run:
+        return Result(needs.to_json(), needs.text)
+    _check_disk(needs, config, out)
+    if options.fresh and out.exists():
+        _clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with runner.only_run(out / STORE):
+        return _run(config, nodes, options, out, budget)
+
+
+def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, budget: int) -> Result:
+    log = EventLog(out / EVENTS)
+    names = [node.name for node in nodes]
+    view = progress.make_view(names, sys.stderr) if not options.quiet else None
+    emit = tee(log, view) if view else log
+    meter, begun = PeakMeter().start(), time.monotonic()
+    emit(Event("run_started", nodes=names))
+    backend: Backend | None = None
+    try:
+        with _stoppable():
+            backend = make_backend(options.ray, options.workers, budget)
+            done = runner.run(nodes, out / STORE, backend, emit)
+            manifest = publish.publish(config, nodes, done, out)
+    finally:
+        if backend is not None:
+            backend.close()
+        meter.stop()
+        if view:
+            view.close()
+    seconds = round(time.monotonic() - begun, 3)
+    emit(Event("run_done", seconds=seconds, peak_driver_bytes=meter.peak_bytes))
+    log.close()
+    if options.report:
+        from ..manifests.report import write_report
+
+        write_report(out)
+    _sweep(nodes, done, out / STORE)
+    facts = _facts(manifest, seconds, meter.peak_bytes, out)
+    return Result(facts, _text(facts, out, options.report))
+
+
+def make_backend(ray: str, workers: int | None, memory_bytes: int) -> Backend:
+    """Return the backend of `--ray`: "off", "local" or the address of a cluster."""
+    if ray == "off":
+        from .backends.serial import SerialBackend
+
+        return SerialBackend()
+    from .backends.ray import RayBackend
+
+    # A cluster's memory is not this machine's: only a local run is bound by the local budget.
+    local = ray == "local"
+    return RayBackend(None if local else ray, workers, memory_bytes if local else None)
+
+
+def _folder(text: str) -> Path:
+    if storage.is_remote(text):
+        raise ConfigError(
+            f"-o {text}: a pairset is written to a folder (a shared file system for a cluster), "
+            "then copied: `aws s3 sync OUT s3://...` or the like."
+        )
+    path = storage.local_path(text).absolute()
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"-o {text}: this is a file; give a folder.")
+    known = {STORE, MANIFEST, EVENTS}
+    if path.exists() and any(path.iterdir()) and not known & {p.name for p in path.iterdir()}:
+        raise ConfigError(
+            f"-o {text}: the folder holds other files and no pairset; give a new or empty one."
+        )
+    return path
+
+
+def _clear(out: Path) -> None:
+    for path in out.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _check_disk(needs: estimate.Needs, config: Config, out: Path) -> None:
+    place = out
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    allowed = free if config.budget.disk == "auto" else min(free, config.budget.disk)
+    held = sum(f.stat().st_size for f in (out / STORE).rglob("*") if f.is_file())
+    if needs.disk_bytes - held > allowed:
+        raise ResourceError(
+            f"the run needs about {human_bytes(needs.disk_bytes)} in {place}, of which "
+            f"{human_bytes(held)} are there and {human_bytes(allowed)} may be used. Free some "
+            "space, raise budget.disk, or write elsewhere with -o. See the plan with --dry-run."
+        )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    def stop(number: int, frame: Any) -> None:
+        del frame
+        raise Interrupted(
+            f"stopped by {signal.Signals(number).name}; all finished parts are kept. "
+            "Run the same command again to go on from here."
+        )
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
+    except ValueError:
+        # Signals belong to the main thread; a run inside another program leaves them alone.
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sweep(nodes: Sequence[Node], done: dict[str, Artifact], store: Path) -> None:
+    """Drop unfinished artifacts of other configs; finished ones are kept for a change of mind."""
+    for node in nodes:
+        for folder in (store / runner.folder_name(node.name)).iterdir():
+            if folder != done[node.name].path and not (folder / "artifact.json").exists():
+                shutil.rmtree(folder)
+
+
+def _facts(manifest: dict[str, Any], seconds: float, peak: int, out: Path) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "manifest": str(out / MANIFEST),
+        "manifest_id": manifest["manifest_id"],
+        "counts": manifest["counts"],
+        "quality": manifest["quality"],
+        "seconds": seconds,
+        "peak_driver_bytes": peak,
+    }
+
+
+def _text(facts: dict[str, Any], out: Path, report: bool) -> str:
+    counts = facts["counts"]
+    lines = [
+        f"{counts['pairs']:,} pairs of {counts['samples']:,} samples "
+        f"({counts['rejects']:,} rejects, {counts['edges']:,} edges) in "
+        f"{progress.human_seconds(facts['seconds'])}, driver peak "
+        f"{human_bytes(facts['peak_driver_bytes'])}",
+        f"manifest: {out / MANIFEST}",
+    ]
+    if report:
+        lines.append(f"report:   {out / 'report.html'}")
+    return "\n".join(lines)

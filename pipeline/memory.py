@@ -1,0 +1,62 @@
+"""What a process occupies at its peak, and what this machine has."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import psutil
+
+_INTERVAL_S = 0.1
+
+
+class PeakMeter:
+    """Samples this process's resident memory in a thread: all of it, and without mapped files."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self.anonymous_bytes = 0
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.sample()
+
+    def start(self) -> PeakMeter:
+        """Begin to sample."""
+        self._thread.start()
+        return self
+
+    def sample(self) -> None:
+        """Take one sample now."""
+        info = self._process.memory_info()
+        resident, mapped = int(info.rss), int(getattr(info, "shared", 0))
+        self.peak_bytes = max(self.peak_bytes, resident)
+        self.anonymous_bytes = max(self.anonymous_bytes, resident - mapped)
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_INTERVAL_S):
+            self.sample()
+
+
+def machine_bytes() -> int:
+    """Return the memory that may be used here: the machine's, or the container's limit."""
+    total = int(psutil.virtual_memory().total)
+    limit = Path("/sys/fs/cgroup/memory.max")
+    try:
+        text = limit.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(text)) if text.isdigit() else total
+
+
+def human_bytes(count: float) -> str:
+    """Return a size for people: "1.5 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

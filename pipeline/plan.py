@@ -1,0 +1,302 @@
+"""From a config to nodes: which stage runs, with which settings, fed by which others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..manifests.arrays import ArraySource
+from ..manifests.errors import ConfigError
+from ..manifests.schema import Role
+from ..stages import registry
+from ..stages.assemble.assemble import Assemble, MinerRef
+from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
+from ..stages.base import Stage
+from ..stages.embed.array import ArrayVectors
+from ..stages.embed.base import Encoder
+from ..stages.embed.stage import Embed
+from ..stages.ingest.base import Reader
+from ..stages.ingest.census import Census
+from ..stages.ingest.detect import reader_for
+from ..stages.ingest.samples import Samples
+from ..stages.ingest.scan import Scan
+from ..stages.mining.base import Miner
+from ..stages.mining.calibrate import Calibrate
+from ..stages.mining.negatives.random import Random
+from ..stages.mining.positives.self_aug import SelfAug
+from ..stages.mining.stage import Mine
+from ..stages.neighbors.graph import Graph
+from ..stages.neighbors.groups import Groups
+from ..stages.neighbors.index import BuildIndex
+from ..stages.neighbors.join import Join
+from ..stages.neighbors.recall import Recall
+from .config import Config, Space, build_component, build_miner, graph_spaces
+from .runner import Node
+from .yaml_file import Document
+
+ENCODERS = "curate.stages.embed"
+ARRAY = "array"
+"""The encoder name of precomputed vectors."""
+
+
+@dataclass(frozen=True)
+class PlannedMiner:
+    """A miner with the id that edges and kinds know it by."""
+
+    id: str
+    miner: Miner
+
+    @property
+    def role(self) -> Role:
+        """What its edges are for."""
+        return self.miner.role
+
+
+@dataclass
+class _Builder:
+    """Collects nodes in the order in which they run."""
+
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, name: str, stage: Stage, **sources: str) -> None:
+        self.nodes.append(Node(name, stage, sources))
+
+    def add_map(self, name: str, stage: Stage, sources: Mapping[str, str]) -> None:
+        self.nodes.append(Node(name, stage, dict(sources)))
+
+
+def open_corpus(config: Config) -> Reader:
+    """Return the reader of the config's corpus.
+
+    Raises:
+        ConfigError: nothing is there, or its format cannot be told.
+    """
+    corpus = config.corpus
+    return reader_for(
+        corpus.format, corpus.source, corpus.fields, shard_bytes=config.output.shards.size
+    )
+
+
+def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]:
+    """Return all nodes of a run, each after those that feed it.
+
+    Args:
+        config: the validated config.
+        reader: the corpus.
+        memory_bytes: what the workers of a stage may hold together.
+
+    Raises:
+        ConfigError: a space or a graph that is needed is not in the config.
+    """
+    plan = _Builder()
+    _plan_corpus(plan, config, reader)
+    for name, space in config.spaces.items():
+        _plan_space(plan, name, space, config)
+    graphs = dict.fromkeys(config.neighbors)
+    for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
+        _plan_index(plan, name, config, memory_bytes)
+    for graph in graphs:
+        _plan_join(plan, graph, config)
+    _plan_groups(plan, config)
+    for graph in graphs:
+        _plan_graph(plan, graph, config)
+    miners = planned_miners(config)
+    _plan_mining(plan, miners, config)
+    _plan_tables(plan, miners, config)
+    return plan.nodes
+
+
+def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
+    arrays = {
+        name: array_source(name, space)
+        for name, space in config.spaces.items()
+        if space.encoder == ARRAY
+    }
+    plan.add("scan", Scan(reader=reader, max_pixels=config.corpus.max_pixels))
+    plan.add(
+        "census",
+        Census(arrays=arrays, max_reject_fraction=config.corpus.max_reject_fraction),
+        scan="scan",
+    )
+    plan.add("samples", Samples(), scan="scan", census="census")
+
+
+def array_source(name: str, space: Space) -> ArraySource:
+    """Return where the vectors of an `array` space stand.
+
+    Raises:
+        ConfigError: the space has other settings than an array takes.
+    """
+    known = sorted(set(ArraySource.model_fields) - {"of"})
+    for key in space.settings:
+        if key not in known:
+            raise ConfigError(
+                f"spaces.{name}.{key}: unknown key.{registry.suggestion(key, known)} "
+                f"An array space takes: {', '.join(known)}."
+            )
+    if "path" not in space.settings:
+        raise ConfigError(f"spaces.{name}: an array space needs `path`, a .npy or Parquet file.")
+    return ArraySource(of=space.of, **space.settings)
+
+
+def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None:
+    if space.encoder == ARRAY:
+        stage = ArrayVectors(space=name, source=array_source(name, space))
+        plan.add(f"vectors:{name}", stage, samples="samples")
+        return
+    encoder = open_encoder(name, space)
+    if space.of not in encoder.modalities:
+        raise ConfigError(
+            f"spaces.{name}.of: encoder {space.encoder} embeds {', '.join(encoder.modalities)}, "
+            f"not {space.of!r}. Give vectors instead: encoder: array, path: FILE."
+        )
+    stage = Embed(space=name, of=space.of, encoder=encoder)
+    plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
+    del config
+
+
+def open_encoder(name: str, space: Space) -> Encoder:
+    """Return the encoder of a space; its weights are found now, before any work.
+
+    Raises:
+        ConfigError: no such encoder, wrong settings, or weights that cannot be had.
+    """
+    where = (Document(f"spaces.{name}", {}), ("spaces", name, "encoder"))
+    encoder = build_component(space.encoder, ENCODERS, Encoder, space.settings, where)
+    encoder.weights_digest()
+    return encoder
+
+
+def _plan_index(plan: _Builder, name: str, config: Config, memory_bytes: int) -> None:
+    asked = [item for graph, item in config.neighbors.items() if graph_spaces(graph)[1] == name]
+    exact = [item.exact_below for item in asked if item.exact_below is not None]
+    stage = BuildIndex(
+        space=name,
+        exact_below=max(exact) if exact else None,
+        min_recall=max(item.min_recall for item in asked),
+        k=max(item.k for item in asked),
+        memory_bytes=memory_bytes,
+        seed=config.seed,
+    )
+    plan.add(f"index:{name}", stage, vectors=f"vectors:{name}", samples="samples")
+
+
+def _around(graph: str) -> dict[str, str]:
+    query, bank = graph_spaces(graph)
+    return {
+        "samples": "samples",
+        "query": f"vectors:{query}",
+        "bank": f"vectors:{bank}",
+        "index": f"index:{bank}",
+    }
+
+
+def _plan_join(plan: _Builder, graph: str, config: Config) -> None:
+    stage = Join(graph=graph, k=config.neighbors[graph].k)
+    plan.add_map(f"join:{graph}", stage, _around(graph))
+
+
+def _plan_groups(plan: _Builder, config: Config) -> None:
+    space = config.duplicates.space or next(
+        (name for name, space in config.spaces.items() if space.of == "image"), None
+    )
+    graph = f"{space}>{space}"
+    sources = {"samples": "samples"}
+    if graph in config.neighbors:
+        sources["join"] = f"join:{graph}"
+    elif config.duplicates.space is not None:
+        raise ConfigError(
+            f"duplicates.space: near-duplicates are found in a graph; add neighbors: {graph}."
+        )
+    plan.add_map("groups", Groups(threshold=config.duplicates.threshold), sources)
+
+
+def _plan_graph(plan: _Builder, graph: str, config: Config) -> None:
+    asked = config.neighbors[graph]
+    around = {**_around(graph), "groups": "groups"}
+    plan.add_map(
+        f"graph:{graph}", Graph(graph=graph, k=asked.k), {**around, "join": f"join:{graph}"}
+    )
+    plan.add_map(
+        f"recall:{graph}",
+        Recall(graph=graph, k=asked.k, min_recall=asked.min_recall, seed=config.seed),
+        {**around, "graph": f"graph:{graph}"},
+    )
+
+
+def planned_miners(config: Config) -> list[PlannedMiner]:
+    """Return all miners of a run in the order in which they run, fillers included.
+
+    `self_aug` fills anchors without a positive, `random` fills empty places of negatives; a
+    config that names them itself gets what it says.
+    """
+    document = Document("config", {})
+    miners: list[Miner] = []
+    for section, position, entry in config.miner_entries():
+        miners.append(build_miner(entry, document, (section, position)))
+    by_role = {role: [m for m in miners if m.role == role] for role in Role}
+    positives, negatives = by_role[Role.POSITIVE], by_role[Role.NEGATIVE]
+    if not any(isinstance(miner, SelfAug) for miner in positives):
+        positives.append(SelfAug(only_missing=True))
+    if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
+        negatives.append(Random(count=config.output.negatives))
+    ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives]
+    seen: dict[str, int] = {}
+    planned = []
+    for miner in ordered:
+        name = type(miner).__module__.rsplit(".", 1)[-1]
+        seen[name] = seen.get(name, 0) + 1
+        planned.append(PlannedMiner(name if seen[name] == 1 else f"{name}-{seen[name]}", miner))
+    return planned
+
+
+def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
+    calibrated = dict.fromkeys(
+        graph for item in miners if item.miner.wants_thresholds for graph in item.miner.graph_names
+    )
+    for graph in calibrated:
+        sources = {"samples": "samples", "groups": "groups", "graph": f"graph:{graph}"}
+        captions = [name for name, space in config.spaces.items() if space.of == "caption"]
+        if captions:
+            sources[f"vectors:{captions[0]}"] = f"vectors:{captions[0]}"
+        stage = Calibrate(graph=graph, seed=config.seed)
+        plan.add_map(f"calibrate:{graph}", stage, sources)
+    for position, item in enumerate(miners):
+        sources = {"samples": "samples", "groups": "groups"}
+        for graph in item.miner.graph_names:
+            _need(graph in config.neighbors, item.id, f"neighbors: {graph}")
+            sources[f"graph:{graph}"] = f"graph:{graph}"
+            if item.miner.wants_thresholds:
+                sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
+        for space in item.miner.space_names:
+            _need(space in config.spaces, item.id, f"spaces: {space}")
+            sources[f"vectors:{space}"] = f"vectors:{space}"
+        for earlier in miners[:position]:
+            sources[f"edges:{earlier.id}"] = f"mine:{earlier.id}"
+        plan.add_map(
+            f"mine:{item.id}", Mine(miner=item.miner, id=item.id, seed=config.seed), sources
+        )
+
+
+def _need(there: bool, miner: str, what: str) -> None:
+    if not there:
+        raise ConfigError(f"miner {miner} needs {what}, which the config does not have.")
+
+
+def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
+    output = config.output
+    stage = Assemble(
+        miners=tuple(MinerRef(id=m.id, role=m.role, capacity=m.miner.capacity) for m in miners),
+        positives=output.positives,
+        negatives=output.negatives,
+        false_negatives=output.false_negatives,
+    )
+    edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
+    base = {"samples": "samples", "groups": "groups"}
+    plan.add_map("assemble", stage, {**base, **edges})
+    plan.add_map("final_samples", FinalSamples(), base)
+    plan.add("final_pairs", FinalPairs(), assemble="assemble")
+    plan.add("final_edges", FinalEdges(), assemble="assemble")
+    for graph in config.neighbors:
+        final = FinalNeighbors(graph=graph)
+        plan.add(f"final_neighbors:{graph}", final, samples="samples", graph=f"graph:{graph}")

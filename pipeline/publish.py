@@ -1,0 +1,209 @@
+"""From finished artifacts to a pairset: hard links under their published names, manifest last."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..manifests import storage
+from ..manifests.artifact import Artifact
+from ..manifests.fingerprint import canonical_json, digest
+from ..manifests.pairset import MANIFEST
+from ..manifests.schema import FORMAT
+from . import quality
+from .config import Config
+from .plan import ARRAY, PlannedMiner, planned_miners
+from .runner import Node
+
+PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
+"""Packages whose version can change a result; noted in the manifest."""
+
+
+def publish(
+    config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact], out: Path
+) -> dict[str, Any]:
+    """Link the published files into `out` and write `manifest.json`; return the manifest.
+
+    Files of an earlier run that this one does not publish are removed from the published folders.
+    """
+    links = _Links(out)
+    miners = planned_miners(config)
+    (out / MANIFEST).unlink(missing_ok=True)
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "created_by": f"curate-pairs {__version__}",
+        "config": config.model_dump(mode="json"),
+        "corpus": _corpus(config, nodes, done),
+        "versions": _versions(),
+        "tables": _tables(config, done, links),
+        "embeddings": _embeddings(config, nodes, done, links),
+        "index": _indexes(done, links),
+        "neighbors": quality.neighbors(config, done),
+        "images": _images(done, links),
+        "kinds": [item.id for item in miners],
+        "miners": [_miner(item) for item in miners],
+        "fidelity": {item.id: item.miner.fidelity for item in miners},
+        "attributes": dict(done["census"].receipts[0].facts["attributes"]),
+        "groups": dict(done["groups"].receipts[0].facts),
+        "thresholds": quality.thresholds(config, done),
+        "quality": quality.quality(done),
+        "mask_groups": list(config.mask_groups),
+        "loss": config.loss.model_dump(mode="json"),
+        "order": {"algo": "feistel4-v1", "rows_per_block": 8192},
+        "plans": [],
+        "parents": [],
+    }
+    body["config_sha256"] = digest(canonical_json(body["config"]))
+    body["counts"] = quality.counts(config, done)
+    links.remove_others()
+    body["manifest_id"] = f"sha256:{digest(canonical_json(body))}"
+    storage.write_text(out / "README.md", quality.card(body))
+    storage.write_json(out / MANIFEST, body)
+    return body
+
+
+class _Links:
+    """Links files into the published folders and remembers which names are in use."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._used: set[Path] = set()
+
+    def add(self, source: Path, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Publish one file; return its entry: path, bytes, sha256."""
+        target = self._out / name
+        if not (target.exists() and target.samefile(source)):
+            storage.link_or_copy(source, target)
+        self._used.add(target)
+        return {"path": name, "bytes": record["bytes"], "sha256": record["sha256"]}
+
+    def remove_others(self) -> None:
+        """Remove files that an earlier run published and this one does not."""
+        for folder in ("samples", "rejects", "images", "embeddings", "index", "neighbors"):
+            self._clean(folder)
+        for folder in ("edges", "pairs"):
+            self._clean(folder)
+
+    def _clean(self, folder: str) -> None:
+        for path in sorted((self._out / folder).rglob("*"), reverse=True):
+            if path.is_dir():
+                if not any(path.iterdir()):
+                    path.rmdir()
+            elif path not in self._used:
+                path.unlink()
+
+
+def _files(artifact: Artifact, suffix: str) -> Iterator[tuple[str, int, Path, Mapping[str, Any]]]:
+    """Yield (part, rows, path, record) of one file a part, parts without it left out."""
+    for receipt in artifact.receipts:
+        for record in receipt.files:
+            if record["name"] == f"{receipt.part}.{suffix}":
+                yield receipt.part, receipt.rows, artifact.path / record["name"], record
+
+
+def _rows_table(
+    links: _Links, artifact: Artifact, folder: str, suffix: str = "parquet", extension: str = ""
+) -> list[dict[str, Any]]:
+    entries, first = [], 0
+    for part, rows, path, record in _files(artifact, suffix):
+        name = f"{folder}/{part}.{extension or suffix}"
+        entry = links.add(path, name, record)
+        entries.append({**entry, "rows": rows, "first_row": first})
+        first += rows
+    return entries
+
+
+def _tables(
+    config: Config, done: Mapping[str, Artifact], links: _Links
+) -> dict[str, list[dict[str, Any]]]:
+    tables = {
+        "samples": _rows_table(links, done["final_samples"], "samples"),
+        "pairs": _rows_table(links, done["final_pairs"], "pairs"),
+        "edges": _rows_table(links, done["final_edges"], "edges"),
+    }
+    rejects = _rows_table(links, done["census"], "rejects", "rejects.parquet", "parquet")
+    for entry in rejects:
+        entry["rows"] = done["census"].receipts[0].facts["rejects"]
+    tables["rejects"] = rejects
+    for graph in config.neighbors:
+        folder = f"neighbors/{graph.replace('>', '_to_')}"
+        tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)
+    return tables
+
+
+def _embeddings(
+    config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact], links: _Links
+) -> dict[str, Any]:
+    stages = {node.name: node.stage for node in nodes}
+    spaces = {}
+    for name, space in config.spaces.items():
+        artifact, stage = done[f"vectors:{name}"], stages[f"vectors:{name}"]
+        identity = stage.identity()
+        spaces[name] = {
+            "of": space.of,
+            "dim": artifact.receipts[0].facts["dim"] if artifact.receipts else 0,
+            "dtype": "float16",
+            "encoder": identity["source" if space.encoder == ARRAY else "encoder"],
+            "missing": sum(receipt.facts["missing"] for receipt in artifact.receipts),
+            "files": _rows_table(links, artifact, f"embeddings/{name}", "npy"),
+        }
+    return spaces
+
+
+def _indexes(done: Mapping[str, Artifact], links: _Links) -> dict[str, Any]:
+    found = {}
+    for name, artifact in done.items():
+        if not name.startswith("index:"):
+            continue
+        space = name.removeprefix("index:")
+        many = len(artifact.parts) > 1
+        files = []
+        for number, (_, _, path, record) in enumerate(_files(artifact, "faiss")):
+            target = f"index/{space}-{number:05d}.faiss" if many else f"index/{space}.faiss"
+            files.append(links.add(path, target, record))
+        found[space] = {**artifact.receipts[0].facts, "metric": "inner_product", "files": files}
+    return found
+
+
+def _images(done: Mapping[str, Artifact], links: _Links) -> list[dict[str, Any]]:
+    return [
+        links.add(path, f"images/{part}.tar", record)
+        for part, _, path, record in _files(done["scan"], "tar")
+    ]
+
+
+def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact]) -> dict[str, Any]:
+    scan = next(node.stage for node in nodes if node.name == "scan")
+    reader = scan.identity()["reader"]
+    return {
+        "source": config.corpus.source,
+        "reader": reader["class"],
+        "fingerprint": done["scan"].fingerprint,
+    }
+
+
+def _miner(item: PlannedMiner) -> dict[str, Any]:
+    graphs = list(item.miner.graph_names)
+    return {
+        "id": item.id,
+        "role": str(item.role),
+        "miner": type(item.miner).__module__.rsplit(".", 1)[-1],
+        "fidelity": item.miner.fidelity,
+        "paper": item.miner.paper,
+        "settings": item.miner.model_dump(mode="json"),
+        "space": graphs[0] if graphs else "",
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,141 @@
+"""What the manifest says of a run's results: counts, recall, thresholds, false-negative rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..manifests.artifact import Artifact
+from ..manifests.statistics import wilson_interval
+from .config import Config, graph_spaces
+
+Done = Mapping[str, Artifact]
+
+
+def counts(config: Config, done: Done) -> dict[str, int]:
+    """Return rows of the tables and the list lengths P, K, F."""
+    facts = done["assemble"].receipts[0].facts if done["assemble"].receipts else {}
+    return {
+        "samples": done["samples"].rows,
+        "rejects": done["census"].receipts[0].facts["rejects"],
+        "edges": done["final_edges"].rows,
+        "pairs": done["final_pairs"].rows,
+        "P": facts.get("P", config.output.positives or 1),
+        "K": config.output.negatives,
+        "F": config.output.false_negatives,
+    }
+
+
+def neighbors(config: Config, done: Done) -> dict[str, Any]:
+    """Return for each graph its spaces, k, measured recall, hubs, and rows that are short."""
+    found = {}
+    for graph, asked in config.neighbors.items():
+        query, bank = graph_spaces(graph)
+        facts = dict(done[f"recall:{graph}"].receipts[0].facts)
+        found[graph] = {
+            "query": query,
+            "bank": bank,
+            "k": asked.k,
+            "min_recall": asked.min_recall,
+            "exact": done[f"index:{bank}"].receipts[0].facts.get("exact", False),
+            "short_rows": _sum(done[f"graph:{graph}"], "short_rows"),
+            **facts,
+        }
+    return found
+
+
+def thresholds(config: Config, done: Done) -> dict[str, Any]:
+    """Return the calibration of each graph that a miner asked one for."""
+    found = {}
+    for graph in config.neighbors:
+        artifact = done.get(f"calibrate:{graph}")
+        if artifact is not None:
+            found[graph] = dict(artifact.receipts[0].facts)
+    return found
+
+
+def quality(done: Done) -> dict[str, Any]:
+    """Return fills, overflows and the estimated false-negative rate with its interval."""
+    assemble, census = done["assemble"], done["census"].receipts[0].facts
+    sums: dict[str, Any] = {}
+    for receipt in assemble.receipts:
+        for key, value in receipt.facts.items():
+            if isinstance(value, int) and key not in ("P", "K", "F"):
+                sums[key] = sums.get(key, 0) + value
+    return {
+        **sums,
+        "rejects_by_code": census["rejects_by_code"],
+        "false_negative_rate": false_negative_rate(sums),
+    }
+
+
+def false_negative_rate(sums: Mapping[str, int]) -> dict[str, Any]:
+    """Estimate how many mined negatives are of the anchor's own kind.
+
+    A negative is judged false when it shares the anchor's label; in a corpus without labels, when
+    its captions say the same. 95 % interval after Wilson (1927). Where nothing can judge, the
+    source is "unknown" and no number is given.
+    """
+    for source in ("label", "caption"):
+        judged = sums.get(f"negatives_judged_by_{source}", 0)
+        if judged:
+            false = sums.get(f"negatives_false_by_{source}", 0)
+            low, high = wilson_interval(false, judged)
+            return {
+                "value": round(false / judged, 6),
+                "low": round(low, 6),
+                "high": round(high, 6),
+                "source": source,
+                "judged": judged,
+            }
+    return {"value": None, "low": None, "high": None, "source": "unknown", "judged": 0}
+
+
+def _sum(artifact: Artifact, fact: str) -> int:
+    return sum(int(receipt.facts.get(fact, 0)) for receipt in artifact.receipts)
+
+
+def card(body: Mapping[str, Any]) -> str:
+    """Return the dataset card, README.md: what is in the folder and how to read it.
+
+    Its header names the Parquet tables only: a hub reads a mixed repository with one reader.
+    """
+    numbers = body["counts"]
+    rate = body["quality"]["false_negative_rate"]
+    false = (
+        "unknown (no labels or captions to judge by)"
+        if rate["value"] is None
+        else f"{rate['value']:.2%} ({rate['low']:.2%} to {rate['high']:.2%}, by {rate['source']})"
+    )
+    miners = "\n".join(f"- `{m['id']}` ({m['role']}, {m['fidelity']})" for m in body["miners"])
+    return f"""---
+configs:
+- config_name: pairs
+  data_files: pairs/*.parquet
+- config_name: samples
+  data_files: samples/*.parquet
+---
+# Pairs for contrastive training
+
+Made by {body["created_by"]}; format `{body["format"]}`.
+{numbers["pairs"]} pairs of {numbers["samples"]} samples ({numbers["rejects"]} inputs refused, see
+`rejects/`). Each row of `pairs/` is one anchor with up to {numbers["P"]} positives,
+{numbers["K"]} negatives and {numbers["F"]} false negatives (never to be contrasted), as ids into
+`samples/`, padded with -1.
+
+Estimated share of false negatives among mined negatives: {false}.
+
+Miners, in order:
+{miners}
+
+`edges/` holds the reason for every pair and every refused candidate; `manifest.json` the whole
+config, the measured recall of the neighbour graph, and the hash of every file.
+
+```python
+import duckdb
+duckdb.sql("select * from 'pairs/*.parquet' limit 5")
+
+from curate.manifests import PairStream
+stream = PairStream(".", batch_size=256)
+```
+"""

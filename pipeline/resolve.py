@@ -1,0 +1,237 @@
+"""From what a person typed to the config of a run: file, recipes, options, defaults.
+
+Order of authority, strongest last: defaults, recipes, the config file, options of the command.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..manifests import storage
+from ..manifests.errors import ConfigError, UsageError
+from ..stages import registry
+from . import yaml_file
+from .config import MINERS, Config, load
+from .yaml_file import Document
+
+RECIPES = "curate.pipeline.recipes"
+DEFAULT_RECIPE = "default"
+DEFAULT_ENCODER = "open_clip"
+DEFAULT_GRAPH = "image>image"
+GRAPH_SETTINGS = ("space", "graph")
+"""Settings of miners that may name a graph."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `curate run` was asked for, as typed."""
+
+    target: str
+    format: str | None = None
+    recipes: Sequence[str] = ()
+    sets: Sequence[str] = ()
+    encoder: str | None = None
+    embeddings: Sequence[str] = ()
+
+
+def resolve(request: Request) -> Config:
+    """Return the validated config of a request.
+
+    Raises:
+        ConfigError: something is wrong with it; nothing was started.
+    """
+    document = _document(request.target)
+    body: dict[str, Any] = copy.deepcopy(document.body)
+    corpus = body.setdefault("corpus", {})
+    if request.format and isinstance(corpus, dict):
+        corpus["format"] = request.format
+    for text in request.sets:
+        _set(body, text)
+    names = list(request.recipes) or list(body.get("recipes") or ())
+    if not names and not any(body.get(section) for section in MINERS):
+        names = [DEFAULT_RECIPE]
+    if names:
+        _apply([recipe(name) for name in names], body, document)
+        body["recipes"] = names
+    _spaces(body, request)
+    _graphs(body)
+    return load(Document(document.name, body, document.lines))
+
+
+def _document(target: str) -> Document:
+    if not target.lower().endswith((".yaml", ".yml")):
+        if not storage.is_remote(target) and not _exists(target):
+            raise UsageError(f"{target}: there is no such folder, file or config.")
+        return Document("command line", {"corpus": {"source": target}})
+    try:
+        text = storage.read_bytes(target).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{target}: cannot be read: {error}.") from error
+    return yaml_file.parse(text, target)
+
+
+def _exists(target: str) -> bool:
+    # Brace and glob patterns name many files; their reader says when none is there.
+    return any(sign in target for sign in "{*?[") or storage.local_path(target).exists()
+
+
+def _set(body: dict[str, Any], text: str) -> None:
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise ConfigError(f"--set {text}: write KEY.KEY=VALUE, such as output.negatives=8.")
+    steps: list[Any] = path.split(".")
+    place: Any = body
+    for step in steps[:-1]:
+        if isinstance(place, list):
+            place = _item(place, step, text)
+        else:
+            place = place.setdefault(step, {})
+        if not isinstance(place, dict | list):
+            raise ConfigError(f"--set {text}: {step} holds a value, so nothing stands below it.")
+    if isinstance(place, list):
+        _item(place, steps[-1], text)
+        place[int(steps[-1])] = yaml_file.scalar(value)
+    else:
+        place[steps[-1]] = yaml_file.scalar(value)
+
+
+def _item(place: list[Any], step: str, text: str) -> Any:
+    if not step.isdigit() or int(step) >= len(place):
+        raise ConfigError(f"--set {text}: {step!r} is not a position in a list of {len(place)}.")
+    return place[int(step)]
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with the package."""
+    files = resources.files(RECIPES).iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def recipe(name: str) -> Document:
+    """Return a recipe by its name, or from a file.
+
+    Raises:
+        ConfigError: there is none; the text suggests the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return yaml_file.parse(Path(name).read_text(), name)
+    known = recipe_names()
+    if name not in known:
+        raise ConfigError(
+            f"no recipe is called {name!r}.{registry.suggestion(name, known)} "
+            f"Known: {', '.join(known)}."
+        )
+    text = resources.files(RECIPES).joinpath(f"{name}.yaml").read_text()
+    return yaml_file.parse(text, f"recipe {name}")
+
+
+def _apply(recipes: Sequence[Document], body: dict[str, Any], document: Document) -> None:
+    runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
+    for section in MINERS:
+        entries = body.setdefault(section, [])
+        if not isinstance(entries, list):
+            place = document.place((section,))
+            raise ConfigError(f"{place}: {section}: a list of miners is expected.")
+        for _, run in runs:
+            entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
+    for _, run in runs:
+        _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
+    lengths: dict[str, int] = {}
+    for _, run in runs:
+        for key, value in (run.get("output") or {}).items():
+            lengths[key] = max(lengths.get(key, 0), value)
+    if len(runs) > 1:
+        # Several recipes share one row: its positives are those of all of them.
+        lengths.pop("positives", None)
+    _fill(body.setdefault("output", {}), lengths)
+    _fill(body.setdefault("loss", {}), _one_loss(runs, body.get("loss") or {}))
+
+
+def _one_loss(
+    runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: Mapping[str, Any]
+) -> dict[str, Any]:
+    loss: dict[str, Any] = {}
+    owner: dict[str, str] = {}
+    for name, run in runs:
+        for key, value in (run.get("loss") or {}).items():
+            if key in loss and loss[key] != value and key not in chosen:
+                raise ConfigError(
+                    f"recipes {owner[key]} and {name} want different losses: {key} is "
+                    f"{loss[key]!r} and {value!r}. Choose with --set loss.{key}=VALUE."
+                )
+            loss.setdefault(key, value)
+            owner.setdefault(key, name)
+    return loss
+
+
+def _fill(target: Any, defaults: Mapping[str, Any]) -> None:
+    for key, value in defaults.items():
+        if isinstance(target, dict) and isinstance(value, Mapping):
+            _fill(target.setdefault(key, {}), value)
+        elif isinstance(target, dict):
+            target.setdefault(key, copy.deepcopy(value))
+
+
+def _spaces(body: dict[str, Any], request: Request) -> None:
+    spaces = body.setdefault("spaces", {})
+    if not isinstance(spaces, dict):
+        return
+    given = dict(_embedding(text) for text in request.embeddings)
+    if not spaces and not given:
+        chosen = encoder_settings(request.encoder or DEFAULT_ENCODER)
+        spaces.update({of: {"of": of, **chosen} for of in ("image", "caption")})
+    elif request.encoder:
+        chosen = encoder_settings(request.encoder)
+        names = list(spaces) or ["image", "caption"]
+        for name in names:
+            space = spaces.get(name)
+            if not (isinstance(space, dict) and space.get("encoder") == "array"):
+                of = space.get("of", name) if isinstance(space, dict) else name
+                spaces[name] = {"of": of, **chosen}
+    spaces.update(given)
+
+
+def _embedding(text: str) -> tuple[str, dict[str, Any]]:
+    name, sign, path = text.partition("=")
+    if not sign or not name or not path:
+        raise ConfigError(f"--embeddings {text}: write SPACE=FILE, such as image=vectors.npy.")
+    of = "caption" if name.startswith("caption") else "image" if name.startswith("image") else name
+    return name, {"of": of, "encoder": "array", "path": path}
+
+
+def encoder_settings(text: str) -> dict[str, Any]:
+    """Return the config keys of an encoder as typed: NAME, or open_clip:MODEL[/PRETRAINED].
+
+    Examples: "builtin", "open_clip:ViT-B-16/openai", "open_clip:local-dir:/models/my-clip",
+    "onnx:encoder.onnx".
+    """
+    name, _, rest = text.partition(":")
+    if not rest:
+        return {"encoder": name}
+    if name == "onnx":
+        return {"encoder": name, "path": rest}
+    if rest.startswith("local-dir:"):
+        return {"encoder": name, "model": rest}
+    model, _, pretrained = rest.partition("/")
+    return {"encoder": name, "model": model, **({"pretrained": pretrained} if pretrained else {})}
+
+
+def _graphs(body: dict[str, Any]) -> None:
+    graphs = body.setdefault("neighbors", {})
+    if not isinstance(graphs, dict):
+        return
+    for section in MINERS:
+        for entry in body.get(section) or ():
+            if not isinstance(entry, dict):
+                continue
+            for setting in GRAPH_SETTINGS:
+                name = entry.get(setting)
+                if isinstance(name, str) and ">" in name:
+                    graphs.setdefault(name, {})
+    if not graphs and "image" in (body.get("spaces") or {}):
+        graphs[DEFAULT_GRAPH] = {}

@@ -1,0 +1,177 @@
+"""Train the built-in encoder: `python -m curate.stages.embed.builtin.train --out DIR`.
+
+CLIP's symmetric loss on pictures of the sample corpus with seeds 1000 and up. The learning rate
+follows the clock, so a run of any length ends well, and a checkpoint is written every few minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import dataclass
+from math import cos, log, pi
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from open_clip.model import CLIP
+from torch.nn import functional
+
+from .evaluate import evaluate
+from .model import IMAGE_PX, PREPROCESS_CFG, device_of, new_model, save_model
+from .pictures import Pictures, training_pictures
+
+_RENDER_PX = 72
+_FIRST_SEED = 1000
+_PEAK_RATE = 2e-3
+_WARM_UP = 0.04
+_MAX_SCALE = log(100.0)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much time the run has, in seconds, and how much of it has passed."""
+
+    seconds: float
+    start: float
+
+    @property
+    def spent(self) -> float:
+        """Share of the time that has passed, 0 .. 1."""
+        return min(1.0, (time.monotonic() - self.start) / self.seconds)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate now: a short rise, then a cosine to nothing."""
+        spent = self.spent
+        if spent < _WARM_UP:
+            return _PEAK_RATE * (0.02 + spent / _WARM_UP)
+        return _PEAK_RATE * max(1e-3, 0.5 * (1 + cos(pi * (spent - _WARM_UP) / (1 - _WARM_UP))))
+
+
+def _batch_images(
+    images: np.ndarray, draws: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Crop, brighten and normalise uint8 [b, 72, 72, 3] to float32 [b, 3, 64, 64].
+
+    Nothing is mirrored: captions say left and right.
+    """
+    side = int(draws.integers(62, _RENDER_PX + 1))
+    spare = _RENDER_PX - side
+    corners = draws.integers(0, spare + 1, size=(len(images), 2))
+    crops = np.stack(
+        [image[y : y + side, x : x + side] for image, (y, x) in zip(images, corners, strict=True)]
+    )
+    batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().div_(255)
+    if side != IMAGE_PX:
+        batch = functional.interpolate(batch, size=IMAGE_PX, mode="bilinear", antialias=True)
+    gain = draws.uniform(0.85, 1.15, size=(len(images), 1, 1, 1)).astype(np.float32)
+    shift = draws.uniform(-0.05, 0.05, size=(len(images), 1, 1, 1)).astype(np.float32)
+    batch = batch * torch.from_numpy(gain).to(device) + torch.from_numpy(shift).to(device)
+    batch = batch + 0.015 * torch.randn_like(batch)
+    return (batch.clamp(0, 1) - PREPROCESS_CFG["mean"][0]) / PREPROCESS_CFG["std"][0]
+
+
+def _loss(model: CLIP, images: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    on_gpu = images.device.type == "cuda"
+    with torch.autocast(images.device.type, dtype=torch.bfloat16):
+        seen = model.encode_image(images, normalize=True)
+    # On a CPU the text tower is too narrow for bfloat16 to pay.
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+        read = model.encode_text(tokens, normalize=True)
+    logits = model.logit_scale.exp() * seen.float() @ read.float().T
+    target = torch.arange(len(logits), device=logits.device)
+    there = functional.cross_entropy(logits, target, label_smoothing=0.02)
+    return (there + functional.cross_entropy(logits.T, target, label_smoothing=0.02)) / 2
+
+
+def _optimizer(model: CLIP) -> torch.optim.AdamW:
+    """Weight decay for matrices only: words that no caption uses keep their first vectors."""
+    named = dict(model.named_parameters())
+    plain = [p for n, p in named.items() if p.ndim < 2 or "embedding" in n]
+    decayed = [p for n, p in named.items() if p.ndim >= 2 and "embedding" not in n]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=_PEAK_RATE, betas=(0.9, 0.98), eps=1e-6)
+
+
+def _fit(
+    model: CLIP, data: Pictures, out: Path, budget: Budget, batch: int, device: torch.device
+) -> int:
+    """Train until the budget is spent; returns the number of pairs seen."""
+    optimizer = _optimizer(model)
+    draws = np.random.Generator(np.random.PCG64(1))
+    order = np.array([], dtype=np.int64)
+    seen, step, saved, mean = 0, 0, 0.0, 0.0
+    while budget.spent < 1.0:
+        if len(order) < batch:
+            order = draws.permutation(len(data.images))
+        rows, order = order[:batch], order[batch:]
+        for group in optimizer.param_groups:
+            group["lr"] = budget.rate
+        counts = data.first[rows + 1] - data.first[rows]
+        chosen = data.first[rows] + (draws.random(len(rows)) * counts).astype(np.int64)
+        tokens = torch.from_numpy(data.tokens[chosen]).long().to(device)
+        loss = _loss(model, _batch_images(data.images[rows], draws, device), tokens)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        model.logit_scale.data.clamp_(max=_MAX_SCALE)
+        seen, step = seen + len(rows), step + 1
+        if step % 50 == 0:
+            mean = loss.item()
+            rate = seen / (time.monotonic() - budget.start)
+            click.echo(f"{budget.spent:6.1%}  step {step}  loss {mean:.3f}  {rate:.0f} pairs/s")
+        if time.monotonic() - budget.start > saved + 180:
+            saved = time.monotonic() - budget.start
+            save_model(model, out)
+    return seen
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--minutes", default=25.0, show_default=True, help="Training time after rendering.")
+@click.option("--size", default=60000, show_default=True, help="Rows to render for training.")
+@click.option("--batch", default=256, show_default=True, help="Pairs in a batch.")
+@click.option("--threads", default=2, show_default=True, help="CPU threads and render processes.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def main(out: Path, minutes: float, size: int, batch: int, threads: int, device: str) -> None:
+    """Train the built-in encoder and measure it.
+
+    Example: python -m curate.stages.embed.builtin.train --out /tmp/weights --minutes 25
+    """
+    torch.manual_seed(1)
+    torch.set_num_threads(threads)
+    where = device_of(device)
+    click.echo(f"rendering {size} rows of seed {_FIRST_SEED}")
+    data = training_pictures(_FIRST_SEED, size, _RENDER_PX, threads)
+    click.echo(f"{len(data.images)} scenes, {len(data.tokens)} captions; training on {where}")
+    model = new_model().to(where).train()
+    budget = Budget(minutes * 60, time.monotonic())
+    seen = _fit(model, data, out, budget, batch, where)
+    size_bytes = save_model(model, out)
+    figures = evaluate(out)
+    figures |= {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "bytes": size_bytes,
+        "training": {
+            "seed": _FIRST_SEED,
+            "scenes": len(data.images),
+            "captions": len(data.tokens),
+            "pairs_seen": seen,
+            "batch": batch,
+            "minutes": minutes,
+            "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
+            "threads": threads,
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+        },
+    }
+    (out / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    click.echo(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

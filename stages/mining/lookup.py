@@ -1,0 +1,130 @@
+"""Two indexes over coded columns: rows by their codes, and sets of codes by row.
+
+Both are flat arrays (compressed sparse rows), so that a miner can look up a whole block of
+anchors with a few numpy calls and no loop over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...manifests.schema import NO_ID
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """Rows sorted by one column, then by others, then by id: rows that agree stand in one run.
+
+    An entry is what is sorted: a row of a coded column, or one code of one row of a column of
+    sets (entries are then numbered as in `LabelSets`).
+
+    Attributes:
+        order: int64 [M], the row of each entry in sorted order.
+        position: int64 [entries + 1], where each entry stands in `order`; -1 where its first
+            column is missing. The last place holds -1, so that entry -1 has no position.
+        starts: for each depth 1.., int64 [runs + 1]: where runs that agree in the first `depth`
+            columns start, and M.
+    """
+
+    order: np.ndarray
+    position: np.ndarray
+    starts: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, rows: np.ndarray, columns: Sequence[np.ndarray]) -> RowIndex:
+        """Sort entries.
+
+        Args:
+            rows: int64 [entries], ascending, the row of each entry.
+            columns: integer codes [entries] each; entries with -1 in the first are left out.
+        """
+        kept = np.flatnonzero(columns[0] != NO_ID)
+        kept = kept[np.lexsort([column[kept] for column in reversed(columns)])]
+        position = np.full(len(rows) + 1, NO_ID, np.int64)
+        position[kept] = np.arange(len(kept))
+        change = np.zeros(max(len(kept) - 1, 0), bool)
+        starts = []
+        for column in columns:
+            values = column[kept]
+            change = change | (values[1:] != values[:-1])
+            first = [np.zeros(min(len(kept), 1), np.int64), np.flatnonzero(change) + 1]
+            starts.append(np.concatenate([*first, [len(kept)]]).astype(np.int64))
+        return cls(rows[kept], position, tuple(starts))
+
+    def run(self, entries: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the run of rows that agree with entries in the first `depth` columns.
+
+        Args:
+            entries: int64 of any shape; -1, and entries left out of the index, have an empty run.
+            depth: how many columns must agree.
+
+        Returns:
+            first position in `order` and position behind the last, int64, shaped like `entries`.
+        """
+        where = self.position[entries]
+        starts = self.starts[depth - 1]
+        run = np.searchsorted(starts, where, side="right") - 1
+        known = where != NO_ID
+        return np.where(known, starts[run], 0), np.where(known, starts[run + 1], 0)
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """The set of label codes of every sample.
+
+    Attributes:
+        starts: int64 [N + 1], the first entry of each sample.
+        codes: int32 [entries], ascending within a sample, each once.
+        count: number of different codes.
+    """
+
+    starts: np.ndarray
+    codes: np.ndarray
+    count: int
+
+    def sizes(self, ids: np.ndarray) -> np.ndarray:
+        """Return how many labels samples have, int64; 0 for id -1."""
+        sizes = np.append(np.diff(self.starts), 0)
+        return sizes[ids]
+
+    def entries(self, ids: np.ndarray) -> np.ndarray:
+        """Return the numbers of the entries of samples, int64 [n, most labels of one], -1 fill."""
+        sizes = self.sizes(ids)
+        steps = np.arange(int(sizes.max(initial=0)))
+        return np.where(steps < sizes[:, None], self.starts[ids][:, None] + steps, NO_ID)
+
+    def shared(self, anchors: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Count the labels that anchors share with others.
+
+        Args:
+            anchors: int64 [A].
+            others: int64 [A, K]; -1 shares nothing.
+
+        Returns:
+            int64 [A, K].
+        """
+        mine, label_of_mine = self._flat(anchors)
+        keys = mine * self.count + label_of_mine
+        pair, label = self._flat(others.reshape(-1))
+        wanted = pair // max(others.shape[1], 1) * self.count + label
+        if not len(keys):
+            return np.zeros(others.shape, np.int64)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        found = np.bincount(pair[keys[at] == wanted], minlength=others.size)
+        return found.reshape(others.shape).astype(np.int64)
+
+    def jaccard(self, anchors: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return |A and B| / |A or B| of label sets as float32 [A, K]; 0 where both are empty."""
+        shared = self.shared(anchors, others)
+        either = self.sizes(anchors)[:, None] + self.sizes(others) - shared
+        return (shared / np.maximum(either, 1)).astype(np.float32)
+
+    def _flat(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return place in `ids` and code, both int64, of every label of samples, in order."""
+        sizes = self.sizes(ids)
+        place = np.repeat(np.arange(len(ids)), sizes)
+        step = np.arange(len(place)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return place, self.codes[self.starts[ids][place] + step].astype(np.int64)

@@ -1,0 +1,64 @@
+"""The nearest neighbours of an anchor are its positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from ....manifests.schema import NO_ID, Reason, Role
+from ..base import TAKEN, Block, Decisions, Miner, is_mutual, refuse
+
+
+class Knn(Miner):
+    """Nearest neighbours in a frozen space, optionally mutual ones only.
+
+    Dwibedi et al., With a Little Help from My Friends (NNCLR), 2021, eq. 1: NN(z, Q) =
+    argmin |z - q|, k = 1. Koohpayegani et al., Mean Shift for Self-Supervised Learning (MSF),
+    2021: the k nearest. Mutual neighbours (j in kNN(i) and i in kNN(j)) drop hubs and many wrong
+    edges at the price of anchors without any.
+
+    Fidelity: frozen detector. The papers search a queue of the encoder that is being trained;
+    here the space is fixed, so neighbours are better early and do not improve later.
+
+    Traps: the papers' k counts the anchor itself (MSF) or an earlier copy of it (NNCLR's queue);
+    here it never does: self and near-duplicates are no neighbours. Mutual is not symmetric for
+    lists cut at different k, so both directions use the same k.
+    """
+
+    role = Role.POSITIVE
+    fidelity = "frozen-detector"
+    paper = "Dwibedi et al., With a Little Help from My Friends, 2021"
+
+    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    """The neighbour graph: QUERY>BANK."""
+    k: int = Field(default=5, ge=1, le=2048)
+    """How many of the nearest are looked at."""
+    mutual: bool = False
+    """Take only those that have the anchor among their own k nearest."""
+    min_similarity: float | None = Field(default=None, ge=-1, le=1)
+    """Refuse what is less similar than this."""
+
+    @property
+    def graph_names(self) -> Sequence[str]:
+        """The one graph."""
+        return (self.space,)
+
+    @property
+    def capacity(self) -> int:
+        """k."""
+        return self.k
+
+    def mine(self, block: Block) -> Decisions:
+        """Take the first k of the anchor's list, as far as the settings allow."""
+        graph = block.graphs[self.space]
+        ids, similarities = (part[:, : self.k] for part in graph.rows(block.anchors))
+        reasons = np.full(ids.shape, TAKEN)
+        if self.min_similarity is not None:
+            refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)
+        if self.mutual:
+            asked = np.where(reasons == TAKEN, ids, NO_ID)
+            refuse(reasons, ~is_mutual(graph, block.anchors, asked, self.k), Reason.MUTUALITY)
+        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+        return Decisions(ids, reasons, similarities, ranks)

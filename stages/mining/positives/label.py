@@ -1,0 +1,162 @@
+"""Samples of the anchor's label are its positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from ....manifests.fingerprint import draw_uniform
+from ....manifests.sampling import draw_distinct
+from ....manifests.schema import NO_ID, Role
+from ....manifests.vectors import pair_similarity
+from ..base import TAKEN, Block, Decisions, Miner, contains
+from ..lookup import RowIndex
+
+
+class Label(Miner):
+    """Supervised positives: a few samples of the same label, drawn evenly without replacement.
+
+    Khosla et al., Supervised Contrastive Learning (SupCon), 2020, eq. 2 (L_out): P(i) is the set
+    of samples with the label of i. All pairs would be quadratic, so each anchor draws `count` of
+    its class: an unbiased sample of P(i), exactly `count` of them wherever the class (within the
+    anchor's split, without its near-duplicates) has that many.
+
+    With `by: labels` a sample is of the same kind if it shares at least one label; it is drawn
+    with a probability that grows with the number of labels shared, and its weight is the Jaccard
+    index of the two sets.
+
+    Fidelity: exact (labels do not move during training).
+
+    Traps: a class of one sample has no positive (`self_aug` fills); a missing label is no class;
+    labels say nothing of similarity, so similarities are stored only if `space` is given.
+    """
+
+    role = Role.POSITIVE
+    fidelity = "exact"
+    paper = "Khosla et al., Supervised Contrastive Learning, 2020"
+
+    count: int = Field(default=4, ge=1, le=256)
+    """Positives an anchor."""
+    by: Literal["label", "labels"] = "label"
+    """Same first label, or at least one label in common."""
+    space: str | None = Field(default=None, pattern=r"^[^>]+>[^>]+$")
+    """Spaces QUERY>BANK in which similarities are noted; it does not change what is drawn."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The label column and what keeps splits and duplicates apart."""
+        return (self.by, "split", "group_id")
+
+    @property
+    def space_names(self) -> Sequence[str]:
+        """The two spaces of `space`."""
+        return tuple(dict.fromkeys(self.space.split(">"))) if self.space else ()
+
+    @property
+    def edge_space(self) -> str:
+        """The given spaces, or ""."""
+        return self.space or ""
+
+    @property
+    def capacity(self) -> int:
+        """count."""
+        return self.count
+
+    def mine(self, block: Block) -> Decisions:
+        """Draw `count` of each anchor's kind; all that is drawn is taken."""
+        ids = self._draw(block)
+        similarities = self._similarities(block, ids)
+        if self.space:
+            order = np.lexsort((ids, -similarities, ids == NO_ID))
+            ids = np.take_along_axis(ids, order, axis=1)
+            similarities = np.take_along_axis(similarities, order, axis=1)
+        weights = None
+        if self.by == "labels":
+            weights = block.samples.sets("labels").jaccard(block.anchors, ids)
+        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+        return Decisions(ids, np.full(ids.shape, TAKEN), similarities, ranks, weights)
+
+    def _draw(self, block: Block) -> np.ndarray:
+        index = block.samples.rows_with(self.by, "split", "group_id")
+        if self.by == "labels":
+            entries = block.samples.sets("labels").entries(block.anchors)
+        else:
+            entries = block.anchors[:, None]
+        ranges = _Ranges.around(index, entries)
+        ids = np.full((len(block.anchors), self.count), NO_ID, np.int64)
+        todo, width = np.arange(len(ids)), self.count
+        while len(todo) and ranges.starts.shape[1]:
+            here = ranges.of(todo)
+            uniform = draw_uniform(block.seed, block.anchors[todo], "label", width)
+            drawn = here.ids(index, draw_distinct(uniform, here.sizes))
+            ids[todo] = _first_distinct(drawn, self.count)
+            short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
+            # A sample that shares several labels may be drawn several times: draw on.
+            todo, width = todo[short], width * 2
+        return ids
+
+    def _similarities(self, block: Block, ids: np.ndarray) -> np.ndarray:
+        similarities = np.full(ids.shape, np.nan, np.float32)
+        if self.space:
+            query, bank = self.space.split(">")
+            anchors = block.vectors[query].rows(block.anchors)
+            for place in range(ids.shape[1]):
+                there = np.flatnonzero(ids[:, place] != NO_ID)
+                others = block.vectors[bank].rows(ids[there, place])
+                similarities[there, place] = pair_similarity(anchors[there], others)
+        return similarities
+
+
+class _Ranges:
+    """For each anchor, runs of an index that hold its kind, each with its own group cut out.
+
+    Attributes:
+        starts: int64 [A, L], first position of a run.
+        holes: int64 [A, L], first position of the anchor's group in it.
+        cuts: int64 [A, L], length of that group.
+        ends: int64 [A, L], running total of what is left of the runs.
+    """
+
+    def __init__(self, starts: np.ndarray, holes: np.ndarray, cuts: np.ndarray, ends: np.ndarray):
+        self.starts, self.holes, self.cuts, self.ends = starts, holes, cuts, ends
+
+    @classmethod
+    def around(cls, index: RowIndex, entries: np.ndarray) -> _Ranges:
+        starts, stops = index.run(entries, 2)
+        holes, behind = index.run(entries, 3)
+        cuts = behind - holes
+        return cls(starts, holes, cuts, np.cumsum(stops - starts - cuts, axis=1))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self.ends[:, -1]
+
+    def of(self, rows: np.ndarray) -> _Ranges:
+        return _Ranges(self.starts[rows], self.holes[rows], self.cuts[rows], self.ends[rows])
+
+    def ids(self, index: RowIndex, places: np.ndarray) -> np.ndarray:
+        """Return the samples at places [A, D] of the joined runs; -1 for -1."""
+        run = np.zeros(places.shape, np.int64)
+        for end in self.ends[:, :-1].T:
+            run += places >= end[:, None]
+        lengths = np.diff(self.ends, axis=1, prepend=0)
+        row = np.arange(len(places))[:, None]
+        at = places - (self.ends - lengths)[row, run] + self.starts[row, run]
+        at += np.where(at >= self.holes[row, run], self.cuts[row, run], 0)
+        there = places != NO_ID
+        return np.where(there, index.order[np.where(there, at, 0)] if len(index.order) else NO_ID, NO_ID)
+
+
+def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:
+    """Return the first `count` different ids of each row [A, D], in order; -1 fill."""
+    out = np.full((len(drawn), count), NO_ID, np.int64)
+    found = np.zeros(len(drawn), np.int64)
+    for column in drawn.T:
+        new = (column != NO_ID) & (found < count) & ~contains(out, column[:, None])[:, 0]
+        rows = np.flatnonzero(new)
+        out[rows, found[rows]] = column[rows]
+        found[rows] += 1
+    return out

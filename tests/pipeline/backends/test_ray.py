@@ -1,0 +1,75 @@
+import os
+
+import pytest
+from toy_stages import Numbers, Squares
+
+from curate.manifests.errors import DataError, ResourceError
+from curate.pipeline import runner
+from curate.pipeline.backends.serial import SerialBackend
+from curate.pipeline.runner import Node
+from curate.stages.base import Resources
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def backend():
+    from curate.pipeline.backends.ray import RayBackend
+
+    # Workers import the toy stages by name.
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [os.path.dirname(__file__) + "/../../support", before]
+    )
+    made = RayBackend(None, workers=2)
+    yield made
+    made.close()
+    os.environ["PYTHONPATH"] = before
+
+
+def nodes(**settings):
+    return [
+        Node("numbers", Numbers(parts=6), {}),
+        Node("squares", Squares(**settings), {"numbers": "numbers"}),
+    ]
+
+
+def files(store):
+    return {p.relative_to(store): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+
+def test_ray_writes_the_same_bytes_as_one_process(tmp_path, backend):
+    runner.run(nodes(), tmp_path / "serial", SerialBackend(), lambda event: None)
+    runner.run(nodes(), tmp_path / "ray", backend, lambda event: None)
+    assert files(tmp_path / "serial") == files(tmp_path / "ray")
+
+
+def test_a_killed_worker_costs_only_its_task(tmp_path, backend):
+    runner.run(nodes(), tmp_path / "serial", SerialBackend(), lambda event: None)
+    kill = str(tmp_path / "killed")
+    runner.run(nodes(kill=kill), tmp_path / "ray", backend, lambda event: None)
+    assert os.path.exists(kill)
+    assert files(tmp_path / "serial") == files(tmp_path / "ray")
+
+
+def test_an_error_of_a_stage_arrives_as_itself(tmp_path, backend):
+    with pytest.raises(DataError, match="part-00003 is bad"):
+        runner.run(nodes(fail_on="part-00003"), tmp_path, backend, lambda event: None)
+
+
+def test_what_the_cluster_has_not_is_said_at_once(backend):
+    with pytest.raises(ResourceError, match="needs 1 GPU, the Ray cluster has 0"):
+        backend.workers(Resources(gpus=1), 4)
+    assert backend.workers(Resources(), 1) == 1
+    assert backend.workers(Resources(), 100) == 2
+
+
+def test_memory_bounds_the_workers(backend, monkeypatch):
+    monkeypatch.setattr(backend, "_memory", 1000)
+    assert backend.workers(Resources(memory_bytes=1000), 10) == 1
+    assert backend.workers(Resources(memory_bytes=500), 10) == 2
+
+
+def test_no_token_is_left_in_the_home(backend):
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ["RAY_AUTH_TOKEN"]
