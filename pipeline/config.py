@@ -224,7 +224,7 @@ def explain(
         # Tags of unions are no keys of the file; so are names of functions in the path.
         steps = (*path, *(step for step in item["loc"] if not _is_tag(step)))
         key = _dotted(steps)
-        text = item["msg"][0].lower() + item["msg"][1:]
+        text = (item["msg"][0].lower() + item["msg"][1:]).replace("a valid tuple", "a list")
         if item["type"] == "extra_forbidden":
             known = _known_keys(path, steps, owner)
             text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"

@@ -50,14 +50,15 @@ def resolve(request: Request) -> Config:
     corpus = body.setdefault("corpus", {})
     if request.format and isinstance(corpus, dict):
         corpus["format"] = request.format
-    for text in request.sets:
-        _set(body, text)
     names = list(request.recipes) or list(body.get("recipes") or ())
     if not names and not any(body.get(section) for section in MINERS):
         names = [DEFAULT_RECIPE]
     if names:
-        _apply([recipe(name) for name in names], body, document)
+        decided = {text.split("=")[0].removeprefix("loss.") for text in request.sets}
+        _apply([recipe(name) for name in names], body, document, decided)
         body["recipes"] = names
+    for text in request.sets:
+        _set(body, text)
     _spaces(body, request)
     _graphs(body)
     return load(Document(document.name, body, document.lines))
@@ -130,7 +131,9 @@ def recipe(name: str) -> Document:
     return yaml_file.parse(text, f"recipe {name}")
 
 
-def _apply(recipes: Sequence[Document], body: dict[str, Any], document: Document) -> None:
+def _apply(
+    recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
+) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
     for section in MINERS:
         entries = body.setdefault(section, [])
@@ -149,12 +152,10 @@ def _apply(recipes: Sequence[Document], body: dict[str, Any], document: Document
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
     _fill(body.setdefault("output", {}), lengths)
-    _fill(body.setdefault("loss", {}), _one_loss(runs, body.get("loss") or {}))
+    _fill(body.setdefault("loss", {}), _one_loss(runs, {*decided, *(body.get("loss") or {})}))
 
 
-def _one_loss(
-    runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: Mapping[str, Any]
-) -> dict[str, Any]:
+def _one_loss(runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: set[str]) -> dict[str, Any]:
     loss: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for name, run in runs:

@@ -49,7 +49,8 @@ def test_a_trainer_imports_nothing_heavy(line):
 
 def test_help_is_quick_to_import():
     code = (
-        "import sys\nfrom curate.pipeline.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "import sys\nfrom curate.pipeline.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
         "print([m for m in ('torch', 'ray', 'pyarrow', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -66,14 +66,12 @@ class ShardReader:
         self.close()
 
 
-def _read_remote(
-    url: str, offset: int, size: int, waits: Sequence[float] = _WAITS_S
-) -> bytes:
+def _read_remote(url: str, offset: int, size: int, waits: Sequence[float] = _WAITS_S) -> bytes:
     try:
         return storage.read_bytes(url, offset, size)
     except (CurateError, FileNotFoundError):
         raise
-    except Exception as error:  # noqa: BLE001 every store's client raises classes of its own
+    except Exception as error:  # every store's client raises classes of its own
         if not waits:
             raise OSError(f"{url}: {size} bytes at {offset}: {error}") from error
     time.sleep(waits[0])

@@ -82,7 +82,9 @@ def _name(pairset: Pairset, request: Request) -> str:
 
 def _write(folder: Path, pairset: Pairset, request: Request) -> None:
     # The folder gets its name only when it is whole, so a killed writer leaves nothing to trust.
-    scratch = folder.with_name(f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch = folder.with_name(
+        f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    )
     scratch.mkdir(parents=True)
 
     def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -174,9 +174,7 @@ def _sort_by_split(codes: np.ndarray, splits: int, allocate: Allocate) -> None:
             cursor[code] += len(found)
 
 
-def _read_samples(
-    pairset: Pairset, request: Request, shards: _Codes, allocate: Allocate
-) -> None:
+def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: Allocate) -> None:
     rows = pairset.counts["samples"]
     shard = allocate("shard", (rows,), np.int32)
     places = {name: allocate(name, (rows,), np.int64) for name in ("offset", "size")}
@@ -203,7 +201,7 @@ def _read_captions(pairset: Pairset, allocate: Allocate) -> None:
     starts = allocate("caption_starts", (pairset.counts["samples"] + 1,), np.int64)
     starts[0] = 0
     for first, table in _blocks(pairset, "samples", ["caption"]):
-        lengths = pc.fill_null(pc.binary_length(table["caption"]), 0).to_numpy()
+        lengths = pc.fill_null(pc.call_function("binary_length", [table["caption"]]), 0).to_numpy()
         starts[first + 1 : first + 1 + len(lengths)] = starts[first] + np.cumsum(lengths)
     text = allocate("caption_bytes", (int(starts[-1]),), np.uint8)
     for first, table in _blocks(pairset, "samples", ["caption"]):
@@ -211,9 +209,7 @@ def _read_captions(pairset: Pairset, allocate: Allocate) -> None:
         text[starts[first] : starts[first] + len(joined)] = np.frombuffer(joined, np.uint8)
 
 
-def _blocks(
-    pairset: Pairset, table: str, columns: list[str]
-) -> Iterator[tuple[int, pa.Table]]:
+def _blocks(pairset: Pairset, table: str, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
     unknown = [name for name in columns if table == "samples" and not _is_column(pairset, name)]
     if unknown:
         raise StreamError(

@@ -68,9 +68,7 @@ class ImageSource:
     _blank: frozenset[int] = field(default_factory=frozenset)
 
     @classmethod
-    def of(
-        cls, pairset: Pairset, columns: Columns, transform: Transform, seed: int
-    ) -> ImageSource:
+    def of(cls, pairset: Pairset, columns: Columns, transform: Transform, seed: int) -> ImageSource:
         """Open the images of a pairset; no file is touched yet."""
         urls = [pairset.shard_url(shard) if shard else "" for shard in columns.shards]
         blank = frozenset(code for code, shard in enumerate(columns.shards) if not shard)
@@ -119,5 +117,3 @@ def check_has_images(pairset: Pairset, columns: Columns) -> None:
             f"{pairset.root} holds no images (its corpus was vectors alone), so there is nothing "
             "to stream. Read its pairs with pyarrow, or make a pairset of the images."
         )
-
-

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 class PairLoader:
     """Iterates over the rest of an epoch; a finished epoch is followed by the next one.
 
-    Batches are counted when the consumer asks for the next one, never in a worker that reads
-    ahead, so `state_dict` is right at any moment between two batches. An iteration that was left
-    early goes on where it stopped. Workers live from one epoch to the next.
+    A batch counts as consumed when it is handed out, never when a worker reads it ahead, so
+    `state_dict` is right in the body of the loop once the batch has been used. An iteration that
+    was left early goes on where it stopped. Workers live from one epoch to the next.
 
     Args:
-        stream: what is read.
+        stream: what is read; the loader owns its place from here on.
         num_workers: processes that read and decode; 0 for the calling one.
         settings: further arguments of torch's DataLoader.
     """
 
     def __init__(self, stream: PairStream, num_workers: int = 0, **settings: Any) -> None:
         self.stream = stream
+        self._epoch, self._done = stream.place
         self._loader: DataLoader[PairBatch] = DataLoader(
             stream,
             batch_size=None,
@@ -39,7 +40,12 @@ class PairLoader:
     @property
     def epoch(self) -> int:
         """The epoch that the next batch belongs to."""
-        return self.stream.place[0]
+        return self._epoch + (self._done >= len(self))
+
+    @property
+    def batches_done(self) -> int:
+        """Batches of `epoch` that were handed out."""
+        return self._done % len(self)
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -47,8 +53,27 @@ class PairLoader:
 
     def __iter__(self) -> Iterator[PairBatch]:
         """Yield the batches of the rest of the epoch."""
-        epoch, done = self.stream.place
+        self._epoch, self._done = self.epoch, self.batches_done
+        # Written only here: a worker that starts late must still read where the iteration began.
+        self.stream.seek(self._epoch, self._done)
         for batch in self._loader:
-            # Workers read the place once, when their iteration starts, so it can move on here.
-            ...
+            self._done += 1
             yield batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be of this epoch; the place in it is kept if it is the same."""
+        if epoch != self.epoch:
+            self._epoch, self._done = epoch, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the consumer stands, as JSON; see `PairStream.state_dict`."""
+        return self.stream.state_at(self.epoch, self.batches_done)
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Go on where a state says; see `PairStream.load_state_dict`.
+
+        Raises:
+            StateMismatch: the state is of another stream.
+        """
+        self.stream.load_state_dict(state, strict)
+        self._epoch, self._done = self.stream.place

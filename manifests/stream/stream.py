@@ -43,8 +43,8 @@ class PairStream(IterableDataset[PairBatch]):
             loader.set_epoch(epoch)
             for batch in loader: ...
 
-    With a plain DataLoader give batch_size=None; the state is then `state_dict(batches)` with
-    the number of batches that your loop has consumed.
+    With a plain DataLoader give batch_size=None; the state is then `state_at(epoch, batches)`
+    with the number of batches that your loop has used.
 
     Attributes:
         root: folder of the pairset.
@@ -183,18 +183,18 @@ class PairStream(IterableDataset[PairBatch]):
         if epoch != self.place[0]:
             self.seek(epoch)
 
-    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
-        """Return where the stream stands, as JSON.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place at which the next iteration starts, as JSON."""
+        return self.state_at(*self.place)
 
-        Args:
-            batches: how many batches of the epoch the caller has consumed; None for the place
-                at which the next iteration starts. A finished epoch is the start of the next.
+    def state_at(self, epoch: int, batches: int) -> dict[str, Any]:
+        """Return the state of a consumer that has used some batches of an epoch, as JSON.
+
+        For loops over a plain DataLoader. A finished epoch is the start of the next one.
         """
-        epoch, start = self.place
-        done = start if batches is None else batches
-        if done >= len(self):
-            epoch, done = epoch + 1, 0
-        return self._state(epoch, done * self.batch_size).to_json()
+        if batches >= len(self):
+            epoch, batches = epoch + 1, 0
+        return self._state(epoch, batches * self.batch_size).to_json()
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Go on where a state says, whatever number of ranks and workers wrote it.

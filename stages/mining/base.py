@@ -16,7 +16,25 @@ import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
-from .lookup import LabelSets, RowIndex
+from .lookup import LabelSets, Pool, RowIndex
+
+__all__ = [
+    "TAKEN",
+    "Block",
+    "Decisions",
+    "EdgeLists",
+    "Graph",
+    "LabelSets",
+    "Miner",
+    "Pool",
+    "RowIndex",
+    "SampleColumns",
+    "Vectors",
+    "contains",
+    "is_mutual",
+    "keep_first",
+    "refuse",
+]
 
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
 _LOOKUPS = 65536

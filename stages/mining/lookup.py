@@ -1,6 +1,6 @@
-"""Two indexes over coded columns: rows by their codes, and sets of codes by row.
+"""Indexes over coded columns: rows by their codes, sets of codes by row, pools to draw from.
 
-Both are flat arrays (compressed sparse rows), so that a miner can look up a whole block of
+All are flat arrays (compressed sparse rows), so that a miner can look up a whole block of
 anchors with a few numpy calls and no loop over rows.
 """
 
@@ -128,3 +128,64 @@ class LabelSets:
         place = np.repeat(np.arange(len(ids)), sizes)
         step = np.arange(len(place)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return place, self.codes[self.starts[ids][place] + step].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What each anchor may draw from: runs of an index, with the anchor's own group cut out.
+
+    The places 0..size-1 of an anchor number what is left of its runs, one run after the other.
+
+    Attributes:
+        index: where the rows stand.
+        starts: int64 [A, L], first position of each run.
+        holes: int64 [A, L], first position of the anchor's group within the run.
+        cuts: int64 [A, L], length of that group.
+        ends: int64 [A, L], running total of what is left of the runs.
+    """
+
+    index: RowIndex
+    starts: np.ndarray
+    holes: np.ndarray
+    cuts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def around(cls, index: RowIndex, entries: np.ndarray, depth: int) -> Pool:
+        """Return rows that agree with entries [A, L] in `depth` columns, but not in one more."""
+        starts, stops = index.run(entries, depth)
+        holes, behind = index.run(entries, depth + 1)
+        cuts = behind - holes
+        return cls(index, starts, holes, cuts, np.cumsum(stops - starts - cuts, axis=1))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Places of each anchor, int64 [A]."""
+        return self.ends[:, -1] if self.ends.shape[1] else np.zeros(len(self.ends), np.int64)
+
+    def of(self, rows: np.ndarray) -> Pool:
+        """Return the pool of some of the anchors."""
+        parts = (self.starts, self.holes, self.cuts, self.ends)
+        return Pool(self.index, *(part[rows] for part in parts))
+
+    def ids(self, places: np.ndarray) -> np.ndarray:
+        """Return the samples at places [A, D]; -1 for -1."""
+        if not len(self.index.order) or not self.ends.shape[1]:
+            return np.full(places.shape, NO_ID, np.int64)
+        run = np.zeros(places.shape, np.int64)
+        for end in self.ends[:, :-1].T:
+            run += places >= end[:, None]
+        lengths = np.diff(self.ends, axis=1, prepend=0)
+        row = np.arange(len(places))[:, None]
+        at = places - (self.ends - lengths)[row, run] + self.starts[row, run]
+        at += np.where(at >= self.holes[row, run], self.cuts[row, run], 0)
+        there = places != NO_ID
+        return np.where(there, self.index.order[np.where(there, at, 0)], NO_ID)
+
+    def places(self, ids: np.ndarray) -> np.ndarray:
+        """Return the places of samples [A, E] in pools of one run; -1 for those outside."""
+        at = self.index.position[ids]
+        behind = at >= self.holes + self.cuts
+        inside = (at >= self.starts) & (behind | (at < self.holes))
+        places = at - self.starts - np.where(behind, self.cuts, 0)
+        return np.where(inside & (places < self.ends) & (ids != NO_ID), places, NO_ID)

@@ -98,7 +98,8 @@ def evaluate(folder: Path, pairs: int = 1000, images: int = 2000) -> dict[str, A
     Raises:
         RuntimeError: open_clip found no weights there.
     """
-    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    loaded: Any = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    model, transform = loaded
     model.eval()
     found = list(distinct_scenes(HELD_OUT_SEED, 0, 4 * images))[:images]
     vectors = _encode_images(model, transform, [scene for scene, _ in found])

@@ -64,6 +64,7 @@ def save_model(model: CLIP, folder: Path) -> int:
     }
     part = folder / (WEIGHTS_NAME + ".tmp")
     save_file(state, part, metadata={"format": "pt"})
+    part.chmod(0o644)  # safetensors writes files that only their owner can read
     part.replace(folder / WEIGHTS_NAME)
     return sum((folder / name).stat().st_size for name in (CONFIG_NAME, WEIGHTS_NAME))
 

@@ -7,20 +7,31 @@ follows the clock, so a run of any length ends well, and a checkpoint is written
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass
 from math import cos, log, pi
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from open_clip.model import CLIP
 from torch.nn import functional
 
 from .evaluate import evaluate
-from .model import IMAGE_PX, PREPROCESS_CFG, device_of, new_model, save_model
+from .model import (
+    CONFIG_NAME,
+    IMAGE_PX,
+    PREPROCESS_CFG,
+    WEIGHTS_NAME,
+    device_of,
+    new_model,
+    save_model,
+)
 from .pictures import Pictures, training_pictures
 
 _RENDER_PX = 72
@@ -28,19 +39,30 @@ _FIRST_SEED = 1000
 _PEAK_RATE = 2e-3
 _WARM_UP = 0.04
 _MAX_SCALE = log(100.0)
+_SAVE_SECONDS = 180.0
 
 
 @dataclass(slots=True)
 class Budget:
-    """How much time the run has, in seconds, and how much of it has passed."""
+    """How much time the run has, and how much of it has passed.
+
+    Attributes:
+        seconds: length of the run.
+        start: `time.monotonic()` at its start.
+    """
 
     seconds: float
     start: float
 
     @property
+    def passed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.start
+
+    @property
     def spent(self) -> float:
         """Share of the time that has passed, 0 .. 1."""
-        return min(1.0, (time.monotonic() - self.start) / self.seconds)
+        return min(1.0, self.passed / self.seconds)
 
     @property
     def rate(self) -> float:
@@ -52,7 +74,7 @@ class Budget:
 
 
 def _batch_images(
-    images: np.ndarray, draws: np.random.Generator, device: torch.device
+    images: NDArray[np.uint8], draws: np.random.Generator, device: torch.device
 ) -> torch.Tensor:
     """Crop, brighten and normalise uint8 [b, 72, 72, 3] to float32 [b, 3, 64, 64].
 
@@ -99,78 +121,109 @@ def _optimizer(model: CLIP) -> torch.optim.AdamW:
 def _fit(
     model: CLIP, data: Pictures, out: Path, budget: Budget, batch: int, device: torch.device
 ) -> int:
-    """Train until the budget is spent; returns the number of pairs seen."""
+    """Train until the budget is spent or Ctrl-C; returns the number of pairs seen."""
     optimizer = _optimizer(model)
     draws = np.random.Generator(np.random.PCG64(1))
     order = np.array([], dtype=np.int64)
-    seen, step, saved, mean = 0, 0, 0.0, 0.0
-    while budget.spent < 1.0:
-        if len(order) < batch:
-            order = draws.permutation(len(data.images))
-        rows, order = order[:batch], order[batch:]
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate
-        counts = data.first[rows + 1] - data.first[rows]
-        chosen = data.first[rows] + (draws.random(len(rows)) * counts).astype(np.int64)
-        tokens = torch.from_numpy(data.tokens[chosen]).long().to(device)
-        loss = _loss(model, _batch_images(data.images[rows], draws, device), tokens)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        model.logit_scale.data.clamp_(max=_MAX_SCALE)
-        seen, step = seen + len(rows), step + 1
-        if step % 50 == 0:
-            mean = loss.item()
-            rate = seen / (time.monotonic() - budget.start)
-            click.echo(f"{budget.spent:6.1%}  step {step}  loss {mean:.3f}  {rate:.0f} pairs/s")
-        if time.monotonic() - budget.start > saved + 180:
-            saved = time.monotonic() - budget.start
-            save_model(model, out)
+    seen, step, saved = 0, 0, 0.0
+    try:
+        while budget.spent < 1.0:
+            if len(order) < batch:
+                order = draws.permutation(len(data.images))
+            rows, order = order[:batch], order[batch:]
+            for group in optimizer.param_groups:
+                group["lr"] = budget.rate
+            tokens = _batch_tokens(data, rows, draws).to(device)
+            loss = _loss(model, _batch_images(data.images[rows], draws, device), tokens)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            model.logit_scale.data.clamp_(max=_MAX_SCALE)
+            seen, step = seen + len(rows), step + 1
+            if step % 50 == 0:
+                rate = seen / budget.passed
+                click.echo(f"{budget.spent:6.1%}  loss {loss.item():.3f}  {rate:.0f} pairs/s")
+            if budget.passed > saved + _SAVE_SECONDS:
+                saved = budget.passed
+                save_model(model, out)
+    except KeyboardInterrupt:
+        click.echo("stopped early; what was learned so far is kept")
     return seen
+
+
+def _batch_tokens(
+    data: Pictures, rows: NDArray[np.int64], draws: np.random.Generator
+) -> torch.Tensor:
+    """One caption of each image, drawn anew each time: int64 [b, 40]."""
+    counts = data.first[rows + 1] - data.first[rows]
+    chosen = data.first[rows] + (draws.random(len(rows)) * counts).astype(np.int64)
+    return torch.from_numpy(data.tokens[chosen]).long()
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _train(
+    out: Path, minutes: float, size: int, batch: int, threads: int, device: torch.device
+) -> dict[str, Any]:
+    """Render, train and save; returns what to say of the training."""
+    click.echo(f"rendering {size} rows of seed {_FIRST_SEED}")
+    data = training_pictures(_FIRST_SEED, size, _RENDER_PX, threads)
+    click.echo(f"{len(data.images)} scenes, {len(data.tokens)} captions; training on {device}")
+    model = new_model().to(device).train()
+    budget = Budget(minutes * 60, time.monotonic())
+    seen = _fit(model, data, out, budget, batch, device)
+    save_model(model, out)
+    return {
+        "seed": _FIRST_SEED,
+        "scenes": len(data.images),
+        "captions": len(data.tokens),
+        "pairs_seen": seen,
+        "batch": batch,
+        "minutes": round(budget.passed / 60, 1),
+        "machine": _machine(device),
+        "threads": threads,
+        "torch": str(torch.__version__),
+    }
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--minutes", default=25.0, show_default=True, help="Training time after rendering.")
-@click.option("--size", default=60000, show_default=True, help="Rows to render for training.")
+@click.option("--size", default=80000, show_default=True, help="Rows to render for training.")
 @click.option("--batch", default=256, show_default=True, help="Pairs in a batch.")
 @click.option("--threads", default=2, show_default=True, help="CPU threads and render processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def main(out: Path, minutes: float, size: int, batch: int, threads: int, device: str) -> None:
+@click.option("--measure", is_flag=True, help="Train nothing; measure the weights in --out again.")
+def main(
+    out: Path, minutes: float, size: int, batch: int, threads: int, device: str, measure: bool
+) -> None:
     """Train the built-in encoder and measure it.
 
     Example: python -m curate.stages.embed.builtin.train --out /tmp/weights --minutes 25
     """
     torch.manual_seed(1)
     torch.set_num_threads(threads)
-    where = device_of(device)
-    click.echo(f"rendering {size} rows of seed {_FIRST_SEED}")
-    data = training_pictures(_FIRST_SEED, size, _RENDER_PX, threads)
-    click.echo(f"{len(data.images)} scenes, {len(data.tokens)} captions; training on {where}")
-    model = new_model().to(where).train()
-    budget = Budget(minutes * 60, time.monotonic())
-    seen = _fit(model, data, out, budget, batch, where)
-    size_bytes = save_model(model, out)
-    figures = evaluate(out)
-    figures |= {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "bytes": size_bytes,
-        "training": {
-            "seed": _FIRST_SEED,
-            "scenes": len(data.images),
-            "captions": len(data.tokens),
-            "pairs_seen": seen,
-            "batch": batch,
-            "minutes": minutes,
-            "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
-            "threads": threads,
-            "machine": platform.machine(),
-            "torch": torch.__version__,
-        },
+    notes = out / "metrics.json"
+    if measure:
+        training = (
+            json.loads(notes.read_text(encoding="utf-8"))["training"] if notes.exists() else {}
+        )
+    else:
+        training = _train(out, minutes, size, batch, threads, device_of(device))
+    figures = {
+        **evaluate(out),
+        "parameters": sum(p.numel() for p in new_model().parameters()),
+        "bytes": sum((out / name).stat().st_size for name in (CONFIG_NAME, WEIGHTS_NAME)),
+        "training": training,
     }
-    (out / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    click.echo(json.dumps(figures, indent=2))
+    text = json.dumps(figures, indent=2)
+    notes.write_text(text + "\n", encoding="utf-8")
+    click.echo(text)
 
 
 if __name__ == "__main__":

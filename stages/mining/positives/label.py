@@ -12,8 +12,7 @@ from ....manifests.fingerprint import draw_uniform
 from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, contains
-from ..lookup import RowIndex
+from ..base import TAKEN, Block, Decisions, Miner, Pool, contains
 
 
 class Label(Miner):
@@ -85,13 +84,13 @@ class Label(Miner):
             entries = block.samples.sets("labels").entries(block.anchors)
         else:
             entries = block.anchors[:, None]
-        ranges = _Ranges.around(index, entries)
+        pool = Pool.around(index, entries, depth=2)
         ids = np.full((len(block.anchors), self.count), NO_ID, np.int64)
         todo, width = np.arange(len(ids)), self.count
-        while len(todo) and ranges.starts.shape[1]:
-            here = ranges.of(todo)
+        while len(todo):
+            here = pool.of(todo)
             uniform = draw_uniform(block.seed, block.anchors[todo], "label", width)
-            drawn = here.ids(index, draw_distinct(uniform, here.sizes))
+            drawn = here.ids(draw_distinct(uniform, here.sizes))
             ids[todo] = _first_distinct(drawn, self.count)
             short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
             # A sample that shares several labels may be drawn several times: draw on.
@@ -108,46 +107,6 @@ class Label(Miner):
                 others = block.vectors[bank].rows(ids[there, place])
                 similarities[there, place] = pair_similarity(anchors[there], others)
         return similarities
-
-
-class _Ranges:
-    """For each anchor, runs of an index that hold its kind, each with its own group cut out.
-
-    Attributes:
-        starts: int64 [A, L], first position of a run.
-        holes: int64 [A, L], first position of the anchor's group in it.
-        cuts: int64 [A, L], length of that group.
-        ends: int64 [A, L], running total of what is left of the runs.
-    """
-
-    def __init__(self, starts: np.ndarray, holes: np.ndarray, cuts: np.ndarray, ends: np.ndarray):
-        self.starts, self.holes, self.cuts, self.ends = starts, holes, cuts, ends
-
-    @classmethod
-    def around(cls, index: RowIndex, entries: np.ndarray) -> _Ranges:
-        starts, stops = index.run(entries, 2)
-        holes, behind = index.run(entries, 3)
-        cuts = behind - holes
-        return cls(starts, holes, cuts, np.cumsum(stops - starts - cuts, axis=1))
-
-    @property
-    def sizes(self) -> np.ndarray:
-        return self.ends[:, -1]
-
-    def of(self, rows: np.ndarray) -> _Ranges:
-        return _Ranges(self.starts[rows], self.holes[rows], self.cuts[rows], self.ends[rows])
-
-    def ids(self, index: RowIndex, places: np.ndarray) -> np.ndarray:
-        """Return the samples at places [A, D] of the joined runs; -1 for -1."""
-        run = np.zeros(places.shape, np.int64)
-        for end in self.ends[:, :-1].T:
-            run += places >= end[:, None]
-        lengths = np.diff(self.ends, axis=1, prepend=0)
-        row = np.arange(len(places))[:, None]
-        at = places - (self.ends - lengths)[row, run] + self.starts[row, run]
-        at += np.where(at >= self.holes[row, run], self.cuts[row, run], 0)
-        there = places != NO_ID
-        return np.where(there, index.order[np.where(there, at, 0)] if len(index.order) else NO_ID, NO_ID)
 
 
 def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:

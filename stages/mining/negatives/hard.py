@@ -1,0 +1,144 @@
+"""Hard negatives: near the anchor, but not nearer than its positives allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ....manifests.schema import NO_ID, Reason, Role
+from ....manifests.vectors import pair_similarity
+from ..base import TAKEN, Block, Decisions, Miner, contains, keep_first, refuse
+
+RATIO_FLOOR = 0.1
+"""Below this similarity of the positive, `max_ratio` is held as a margin."""
+_PAIRS = 16384
+
+Rank = Annotated[int, Field(ge=0, le=2048)]
+
+
+class Hard(Miner):
+    """The most similar candidates of a window of ranks that pass positive-aware rules.
+
+    Moreira et al., NV-Retriever: Improving Text Embedding Models with Effective Hard-Negative
+    Mining, 2024, §3. With s_pos the similarity of the anchor's LEAST similar positive:
+
+        TopK-PercPos    s <= max_ratio * s_pos          (`max_ratio`, the paper's best: 0.95)
+        TopK-MarginPos  s <= s_pos - min_margin         (`min_margin`, the paper: 0.05)
+        TopK-Abs        s <= max_similarity             (`max_similarity`)
+
+    s_pos is taken in this graph's space. In a graph of two spaces (image>caption) the anchor's own
+    vector in the bank is a positive; in one space it is not, and an anchor whose only positive is
+    another view of itself has s_pos = 1.
+
+    Fidelity: exact (the paper mines with a frozen teacher too).
+
+    Traps: a ratio of a small or negative s_pos would let the cut rise above the positive, so below
+    RATIO_FLOOR it becomes a margin: s <= s_pos - (1 - max_ratio) * max(s_pos, RATIO_FLOOR), equal
+    to the ratio form everywhere else. CLIP's image-caption cosines live around 0.3, where 95 %
+    is a window of 0.015: prefer a margin there. Ranks before the window are refused, not skipped
+    silently; nothing that passes is left out for something less similar.
+    """
+
+    role = Role.NEGATIVE
+    fidelity = "exact"
+    paper = "Moreira et al., NV-Retriever, 2024"
+
+    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    """The neighbour graph: QUERY>BANK."""
+    ranks: tuple[Rank, Rank] = (0, 64)
+    """Window of ranks [first, behind the last) from which negatives may come."""
+    count: int = Field(default=4, ge=1, le=1024)
+    """Negatives an anchor."""
+    max_ratio: float | None = Field(default=None, gt=0, le=1)
+    """Refuse what is more similar than this share of s_pos."""
+    min_margin: float | None = Field(default=None, ge=0, le=2)
+    """Refuse what is not less similar than s_pos by this much."""
+    max_similarity: float | None = Field(default=None, ge=-1, le=1)
+    """Refuse what is more similar than this."""
+    exclude_label: bool = False
+    """Refuse what shares a label with the anchor."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Hard:
+        if self.ranks[0] >= self.ranks[1]:
+            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
+        return self
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Labels, if they matter."""
+        return ("labels",) if self.exclude_label else ()
+
+    @property
+    def graph_names(self) -> Sequence[str]:
+        """The one graph."""
+        return (self.space,)
+
+    @property
+    def space_names(self) -> Sequence[str]:
+        """Both spaces of the graph: positives outside the list are measured there."""
+        return tuple(dict.fromkeys(self.space.split(">")))
+
+    @property
+    def capacity(self) -> int:
+        """count."""
+        return self.count
+
+    def mine(self, block: Block) -> Decisions:
+        """Walk down the list to the end of the window or to the `count`-th that passes."""
+        listed, all_similarities = block.graphs[self.space].rows(block.anchors)
+        least = self._least_positive(block, listed, all_similarities)
+        ids, similarities = listed[:, : self.ranks[1]], all_similarities[:, : self.ranks[1]]
+        reasons = np.full(ids.shape, TAKEN)
+        refuse(reasons, contains(block.positives.ids, ids), Reason.POSITIVE)
+        refuse(reasons, contains(block.false_negatives.ids, ids), Reason.FALSE_NEGATIVE)
+        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+        refuse(reasons, ranks < self.ranks[0], Reason.RANK)
+        if self.exclude_label:
+            shared = block.samples.sets("labels").shared(block.anchors, ids)
+            refuse(reasons, shared > 0, Reason.SAME_LABEL)
+        self._refuse_by_similarity(reasons, similarities, least)
+        ids = keep_first(ids, reasons, self.count)
+        return Decisions(ids, reasons, similarities, ranks, positive_similarity=least)
+
+    def _refuse_by_similarity(
+        self, reasons: np.ndarray, similarities: np.ndarray, least: np.ndarray
+    ) -> None:
+        """Apply the three cuts in float64, so that any reader of the table can repeat them."""
+        exact, positive = similarities.astype(np.float64), least.astype(np.float64)[:, None]
+        if self.max_ratio is not None:
+            cut = positive - (1 - self.max_ratio) * np.maximum(positive, RATIO_FLOOR)
+            refuse(reasons, exact > cut, Reason.RATIO)
+        if self.min_margin is not None:
+            refuse(reasons, exact > positive - self.min_margin, Reason.MARGIN)
+        if self.max_similarity is not None:
+            refuse(reasons, exact > self.max_similarity, Reason.MAX_SIMILARITY)
+
+    def _least_positive(
+        self, block: Block, listed: np.ndarray, similarities: np.ndarray
+    ) -> np.ndarray:
+        """Return s_pos float32 [A]; 1 where an anchor has no positive with a vector."""
+        query, bank = self.space.split(">")
+        positives = block.positives.ids
+        if query == bank:
+            positives = np.where(positives == block.anchors[:, None], NO_ID, positives)
+        else:
+            positives = np.concatenate([block.anchors[:, None], positives], axis=1)
+        least = np.full(len(block.anchors), np.inf, np.float32)
+        outside = positives != NO_ID
+        for place in range(positives.shape[1]):
+            row, at = np.nonzero((listed == positives[:, place, None]) & outside[:, place, None])
+            least[row] = np.minimum(least[row], similarities[row, at])
+            outside[row, place] = False
+        rows, places = np.nonzero(outside)
+        for start in range(0, len(rows), _PAIRS):
+            row = rows[start : start + _PAIRS]
+            others = positives[row, places[start : start + _PAIRS]]
+            left, right = block.vectors[query].rows(block.anchors[row]), block.vectors[bank].rows(others)
+            found = pair_similarity(left, right)
+            found[~right.any(axis=1)] = np.inf
+            np.minimum.at(least, row, found)
+        return np.where(np.isinf(least), np.float32(1), least)

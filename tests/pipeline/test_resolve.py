@@ -1,0 +1,118 @@
+import pytest
+
+from curate.manifests.errors import ConfigError, UsageError
+from curate.pipeline.book import book, page
+from curate.pipeline.config import load
+from curate.pipeline.resolve import Request, encoder_settings, recipe_names, resolve
+from curate.pipeline.yaml_file import Document
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "photos").mkdir()
+    return str(tmp_path / "photos")
+
+
+def miners(config, section):
+    return [entry.miner for entry in getattr(config, section)]
+
+
+def test_a_bare_corpus_gets_the_default_recipe_and_encoder(corpus):
+    config = resolve(Request(corpus))
+    assert config.recipes == ("default",)
+    assert miners(config, "positives") == ["knn"]
+    assert miners(config, "negatives") == ["hard"]
+    assert miners(config, "false_negatives") == ["topk_threshold"]
+    assert list(config.neighbors) == ["image>image"]
+    assert {space.encoder for space in config.spaces.values()} == {"open_clip"}
+
+
+def test_options_win_over_the_file_and_the_file_over_recipes(corpus, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"corpus: {{source: '{corpus}'}}\noutput: {{negatives: 2}}\n")
+    request = Request(str(path), recipes=["nv-retriever"], sets=["output.false_negatives=3"])
+    config = resolve(request)
+    assert config.output.negatives == 2
+    assert config.output.false_negatives == 3
+    assert resolve(Request(str(path), sets=["output.negatives=7"])).output.negatives == 7
+
+
+def test_recipes_combine(corpus):
+    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
+    assert miners(config, "positives") == ["knn", "knn"]
+    assert miners(config, "negatives") == ["hard"]
+    assert config.output.positives is None
+    with pytest.raises(ConfigError, match=r"nnclr and supcon want different losses: pos_in_denom"):
+        resolve(Request(corpus, recipes=["nnclr", "supcon"]))
+    config = resolve(Request(corpus, recipes=["nnclr", "supcon"], sets=["loss.pos_in_denom=all"]))
+    assert config.loss.pos_in_denom == "all"
+
+
+def test_encoder_and_embeddings(corpus):
+    config = resolve(Request(corpus, encoder="builtin"))
+    assert {space.encoder for space in config.spaces.values()} == {"builtin"}
+    config = resolve(Request(corpus, embeddings=["image=x.npy"]))
+    assert set(config.spaces) == {"image"}
+    assert config.spaces["image"].encoder == "array"
+    config = resolve(Request(corpus, encoder="builtin", embeddings=["image=x.npy"]))
+    assert config.spaces["caption"].encoder == "builtin"
+    assert config.spaces["image"].encoder == "array"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("builtin", {"encoder": "builtin"}),
+        (
+            "open_clip:ViT-B-16/openai",
+            {"encoder": "open_clip", "model": "ViT-B-16", "pretrained": "openai"},
+        ),
+        (
+            "open_clip:local-dir:/models/clip",
+            {"encoder": "open_clip", "model": "local-dir:/models/clip"},
+        ),
+        ("onnx:e.onnx", {"encoder": "onnx", "path": "e.onnx"}),
+    ],
+)
+def test_encoders_as_typed(text, settings):
+    assert encoder_settings(text) == settings
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"recipes": ["nnclrr"]}, ConfigError, "Did you mean 'nnclr'"),
+        ({"sets": ["output.negatives"]}, ConfigError, "write KEY.KEY=VALUE"),
+        ({"sets": ["positives.7.k=1"]}, ConfigError, "not a position in a list"),
+        ({"embeddings": ["image"]}, ConfigError, "write SPACE=FILE"),
+        ({"sets": ["output.negativs=1"]}, ConfigError, "Did you mean 'negatives'"),
+        ({"target": "/no/such/folder"}, UsageError, "no such folder"),
+        ({"target": "/no/such.yaml"}, UsageError, "cannot be read"),
+    ],
+)
+def test_wrong_requests_say_what_to_do(corpus, change, error, message):
+    with pytest.raises(error, match=message):
+        resolve(Request(**{"target": corpus, **change}))
+
+
+def test_set_reaches_into_lists(corpus, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"corpus: {{source: '{corpus}'}}\npositives: [{{miner: knn, k: 3}}]\n")
+    assert resolve(Request(str(path), sets=["positives.0.k=9"])).positives[0].settings["k"] == 9
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus):
+    entry = page(name)
+    for key in ("name", "title", "paper", "fidelity", "offline", "trainer", "run"):
+        assert entry[key]
+    assert entry["name"] == name
+    assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
+    assert "loss" in entry["run"]
+    config = resolve(Request(corpus, recipes=[name]))
+    again = load(Document("again", config.model_dump(mode="json")))
+    assert again == config
+
+
+def test_the_book_lists_all():
+    assert [entry["name"] for entry in book()] == recipe_names()
