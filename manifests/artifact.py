@@ -12,6 +12,7 @@ kept by the next run. Nothing that varies between two equal runs (times, hosts) 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,9 @@ from .fingerprint import file_digest
 
 COMMIT = "artifact.json"
 
-Payload = pa.Table | np.ndarray | Callable[[Path], None]
-"""One file of a part: a table (Parquet), an array (.npy), or a function that writes it."""
+Payload = pa.Table | np.ndarray | Path | Callable[[Path], None]
+"""One file of a part: a table (Parquet), an array (.npy), a finished file that `Output.fill` left
+in its scratch folder, or a function that writes it."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,16 @@ class Output:
         files: by suffix ("parquet", "npy", "ids.npy", "tar"), what is to be written.
         facts: small JSON facts about the part; equal runs give equal facts.
         log: small JSON facts of this run only (seconds, warnings); never stored in the artifact.
+        fill: for parts whose files grow together while the input streams by. It is called once
+            with an empty scratch folder on the store's disk and returns the true output; all the
+            rest of this one but `log` is then ignored.
     """
 
     rows: int
     files: Mapping[str, Payload]
     facts: Mapping[str, Any] = field(default_factory=dict)
     log: Mapping[str, Any] = field(default_factory=dict)
+    fill: Callable[[Path], Output] | None = None
 
     @classmethod
     def of(cls, table: pa.Table, **facts: Any) -> Output:
@@ -156,6 +162,9 @@ class Draft:
 
     def write(self, part: str, output: Output) -> Receipt:
         """Write one part's files whole or not at all, then its receipt; return the receipt."""
+        if output.fill is not None:
+            with storage.scratch_folder(self.path / part) as folder:
+                return self.write(part, output.fill(folder))
         files = []
         for suffix, payload in sorted(output.files.items()):
             target = self.path / f"{part}.{suffix}"
@@ -211,5 +220,7 @@ def _write(payload: Payload, path: Path) -> None:
     elif isinstance(payload, np.ndarray):
         with path.open("wb") as file:
             np.save(file, payload, allow_pickle=False)
+    elif isinstance(payload, Path):
+        os.replace(payload, path)
     else:
         payload(path)

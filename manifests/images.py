@@ -171,6 +171,8 @@ def _open(data: bytes, max_pixels: int) -> tuple[_Format, ImageFile.ImageFile]:
         raise ImageError(RejectCode.ZERO_PIXELS, f"a picture of {size[0]} x {size[1]} pixels")
     if size is not None:
         _check_pixels(*size, max_pixels)
+    if kind.ext == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
+        raise ImageError(RejectCode.TRUNCATED_IMAGE, "the file ends before its last block")
     image = _guarded(lambda: _read_header(kind, data))
     _check_pixels(*image.size, max_pixels)
     return kind, image
@@ -205,7 +207,8 @@ def _guarded(work: Callable[[], T]) -> T:
         return work()
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged bytes
+    except Exception as error:
+        # Decoders raise anything on damaged bytes, so nothing narrower would do.
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, NotImplementedError) or "unsupported" in text.lower():
             raise ImageError(RejectCode.UNSUPPORTED_IMAGE, text) from error

@@ -48,5 +48,3 @@ def _holes(excluded: np.ndarray) -> np.ndarray:
     holes = np.sort(np.where(excluded == NO_ID, _GONE, excluded), axis=1)
     holes[:, 1:][holes[:, 1:] == holes[:, :-1]] = _GONE
     return np.sort(holes, axis=1)
-
-

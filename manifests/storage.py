@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,42 @@ def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
-        write(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(scratch, target)
-    except OSError as error:
+        with _space_for(target):
+            write(scratch)
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+    except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Lend an empty folder on the disk of `beside`; it is removed with all that is left in it.
+
+    Raises:
+        ResourceError: the disk is full; what was finished before is untouched.
+    """
+    folder = beside.with_name(f"{beside.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    folder.mkdir(parents=True)
+    try:
+        with _space_for(beside):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _space_for(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(
                 f"no space left for {target}. All finished parts are kept: free some space and "
                 "run the same command again."
             ) from error
-        raise
-    except BaseException:
-        scratch.unlink(missing_ok=True)
         raise
 
 
@@ -64,10 +87,13 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def sweep_scratch(folder: Path) -> int:
-    """Delete scratch files that a killed process left in a folder; return how many."""
-    stale = [path for path in folder.glob(f"*{SCRATCH}*") if path.is_file()]
+    """Delete scratch files and folders that a killed process left; return how many."""
+    stale = list(folder.glob(f"*{SCRATCH}*"))
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(stale)
 
 

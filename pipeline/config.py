@@ -204,8 +204,7 @@ def build_component(
     try:
         found = registry.load(name, package, base)
     except ConfigError as error:
-        key = ".".join(map(str, path))
-        raise ConfigError(f"{document.place(path)}: {key}: {error}") from error
+        raise ConfigError(f"{document.place(path)}: {_dotted(path)}: {error}") from error
     try:
         return found(**settings)
     except ValidationError as error:

@@ -85,7 +85,7 @@ def config_text(corpus: str, reader: Reader, samples: list[RawSample]) -> str:
         if threshold == "calibrated"
         else "nothing to calibrate by here: look at the report and choose"
     )
-    return f"""# Written by `curate init`. Run it: curate run THIS_FILE -o out  (--dry-run shows the plan)
+    return f"""# Written by `curate init`; --dry-run shows the plan of: curate run THIS_FILE -o out
 corpus:
   source: {json.dumps(corpus)}
   format: {_format(reader)}

@@ -94,6 +94,20 @@ class Reader(Component, abc.ABC):
 
     source: str
     fields: Fields = Fields()
+    shard_bytes: int = Field(256 << 20, ge=1)
+    """Bytes of images after which a new slice, and so a new tar of images, is begun."""
+    slice_rows: int = Field(2048, ge=1)
+    """Samples after which a new slice is begun; tars and Parquet row groups are never split."""
+    max_file_bytes: int = Field(1 << 30, ge=1)
+    """A larger image file is refused without being read."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return settings and content: what decides every sample."""
+        return {**super().identity(), "content": self.content_identity()}
+
+    def available(self) -> list[str]:
+        """Return the field paths that `fields` may name here, as far as a look at it tells."""
+        return []
 
     @classmethod
     @abc.abstractmethod
@@ -119,3 +133,27 @@ class Reader(Component, abc.ABC):
     @abc.abstractmethod
     def content_identity(self) -> Any:
         """Return JSON that changes when the corpus changes: names, sizes and times of its files."""
+
+
+def cut(sizes: Sequence[int], rows: int, size: int) -> list[tuple[int, int]]:
+    """Cut a list of inputs into runs of at most `rows` inputs and about `size` bytes.
+
+    Args:
+        sizes: bytes of each input.
+        rows: inputs of a run.
+        size: bytes of a run; a single input may be larger.
+
+    Returns:
+        (start, stop) of each run.
+    """
+    runs: list[tuple[int, int]] = []
+    start, held = 0, 0
+    for position, item in enumerate(sizes):
+        full = position - start >= rows or (position > start and held + item > size)
+        if full:
+            runs.append((start, position))
+            start, held = position, 0
+        held += max(item, 0)
+    if len(sizes) > start:
+        runs.append((start, len(sizes)))
+    return runs

@@ -33,7 +33,11 @@ def test_a_good_file_loads_with_defaults():
         ("source:", "sourze:", "corpus.sourze: unknown key. Did you mean 'source'?"),
         ("corpus:", "corpse:", "corpse: unknown key. Did you mean 'corpus'?"),
         ("of: image, ", "", "spaces.image.of: this key is needed"),
-        ("miner: knn", "miner: knnn", "c.yaml:5:20: positives.0.miner: no miner is called 'knnn'."),
+        (
+            "miner: knn",
+            "miner: knnn",
+            "c.yaml:5:20: positives[0].miner: no miner is called 'knnn'.",
+        ),
         ("miner: knn", "miner: knnn", "Did you mean 'knn'?"),
         ("k: 5", "k: -5", "c.yaml:5:51: positives[0].k: input should be greater"),
         ("k: 5", "kay: 5", "positives[0].kay: unknown key"),

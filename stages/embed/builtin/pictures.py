@@ -14,6 +14,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from ...sample_corpus.captions import captions_for
 from ...sample_corpus.render import render
 from ...sample_corpus.scene import Scene, scene_at
+from ...sample_corpus.world import KINDS
 from .model import CONTEXT
 
 _CHUNK = 500
@@ -27,11 +28,13 @@ class Pictures:
         images: uint8 [n, px, px, 3].
         tokens: int32 [m, 40], the captions of all images one after the other.
         first: int64 [n + 1]; the captions of image i are rows first[i] .. first[i + 1] - 1.
+        labels: int64 [n], the kind of the primary group as its place in `world.KINDS`.
     """
 
     images: NDArray[np.uint8]
     tokens: NDArray[np.int32]
     first: NDArray[np.int64]
+    labels: NDArray[np.int64]
 
 
 def distinct_scenes(seed: int, start: int, stop: int) -> Iterator[tuple[Scene, list[str]]]:
@@ -45,11 +48,14 @@ def distinct_scenes(seed: int, start: int, stop: int) -> Iterator[tuple[Scene, l
             yield scene, captions
 
 
-def _chunk(job: tuple[int, int, int, int]) -> tuple[NDArray[np.uint8], list[list[str]]]:
+def _chunk(
+    job: tuple[int, int, int, int],
+) -> tuple[NDArray[np.uint8], list[list[str]], list[int]]:
     seed, start, stop, px = job
     found = list(distinct_scenes(seed, start, stop))
     images = np.stack([np.asarray(render(scene, px)) for scene, _ in found])
-    return images, [captions for _, captions in found]
+    labels = [KINDS.index(scene.label) for scene, _ in found]
+    return images, [captions for _, captions in found], labels
 
 
 def training_pictures(seed: int, rows: int, px: int, workers: int) -> Pictures:
@@ -70,11 +76,16 @@ def training_pictures(seed: int, rows: int, px: int, workers: int) -> Pictures:
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             chunks = list(pool.map(_chunk, jobs))
-    captions = [own for _, found in chunks for own in found]
+    captions = [own for _, found, _ in chunks for own in found]
     tokenizer = SimpleTokenizer(context_length=CONTEXT)
     flat = [caption for own in captions for caption in own]
     tokens = np.concatenate(
         [tokenizer(flat[i : i + 4096]).numpy().astype(np.int32) for i in range(0, len(flat), 4096)]
     )
     first = np.concatenate([[0], np.cumsum([len(own) for own in captions])]).astype(np.int64)
-    return Pictures(np.concatenate([images for images, _ in chunks]), tokens, first)
+    return Pictures(
+        images=np.concatenate([images for images, _, _ in chunks]),
+        tokens=tokens,
+        first=first,
+        labels=np.array([label for _, _, own in chunks for label in own], dtype=np.int64),
+    )

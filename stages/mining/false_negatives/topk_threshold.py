@@ -91,9 +91,7 @@ class TopkThreshold(Miner):
             refuse(reasons, ~is_mutual(graph, block.anchors, asked, self.k), Reason.MUTUALITY)
         ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
         facts = {"threshold": threshold}
-        return Decisions(
-            ids, reasons, similarities, ranks, action=str(self.action), facts=facts
-        )
+        return Decisions(ids, reasons, similarities, ranks, action=str(self.action), facts=facts)
 
     def _threshold(self, block: Block) -> float | None:
         if self.threshold != "calibrated":

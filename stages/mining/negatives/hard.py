@@ -137,7 +137,10 @@ class Hard(Miner):
         for start in range(0, len(rows), _PAIRS):
             row = rows[start : start + _PAIRS]
             others = positives[row, places[start : start + _PAIRS]]
-            left, right = block.vectors[query].rows(block.anchors[row]), block.vectors[bank].rows(others)
+            left, right = (
+                block.vectors[query].rows(block.anchors[row]),
+                block.vectors[bank].rows(others),
+            )
             found = pair_similarity(left, right)
             found[~right.any(axis=1)] = np.inf
             np.minimum.at(least, row, found)

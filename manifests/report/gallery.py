@@ -1,0 +1,260 @@
+"""Anchors with their positives, negatives, masked and refused candidates, as cards of tiles."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..pairset import Pairset
+from ..schema import Role
+from .choice import Chosen, resemblance, shares_label
+from .rows import rows_with
+from .thumbs import NO_IMAGE, Thumbnail, thumbnails
+
+EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
+EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
+SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
+SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.REFUSED: 8}
+"""Tiles of a row at most; the rest is counted."""
+TITLES = {
+    Role.POSITIVE: "Positives",
+    Role.NEGATIVE: "Hard negatives",
+    Role.FALSE_NEGATIVE: "Masked false negatives",
+    Role.REFUSED: "Refused",
+}
+REASONS = {
+    "self": "the anchor itself",
+    "duplicate": "a near-duplicate of the anchor",
+    "split": "in another split",
+    "positive": "already a positive",
+    "false_negative": "masked as a false negative",
+    "same_label": "has the anchor's label",
+    "other_label": "has another label",
+    "mutuality": "not a neighbour the other way round",
+    "rank": "outside the window of ranks",
+    "ratio": "too near: above the ratio to the positive",
+    "margin": "too near: within the margin of the positive",
+    "min_similarity": "below the least similarity",
+    "max_similarity": "above the greatest similarity",
+    "threshold": "on the wrong side of the threshold",
+    "hub_cap": "a hub that was taken often enough",
+    "no_vector": "has no vector",
+    "not_drawn": "not drawn",
+    "overflow": "no place left in the row",
+}
+"""What each reason code of `edges` means, for people."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One candidate of an anchor.
+
+    Attributes:
+        similarity: cosine, or None.
+        miners: "hard #12" for each miner that had it in this role.
+        label: True same label, False another, None unknown.
+        alarm: why a negative looks false, or "".
+        reason: why it was refused or masked, for people.
+    """
+
+    key: str
+    thumbnail: Thumbnail
+    caption: str
+    labels: str
+    similarity: float | None
+    miners: list[str]
+    label: bool | None
+    alarm: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """The tiles of one role, and how many more there are."""
+
+    role: str
+    title: str
+    tiles: list[Tile]
+    more: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """One anchor. `flags` are what the filter buttons ask for."""
+
+    key: str
+    thumbnail: Thumbnail
+    captions: list[str]
+    labels: str
+    why: str
+    positive_similarity: float | None
+    rows: list[TileRow]
+    flags: list[str]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A sample that stands for itself: a hub, or a member of a group."""
+
+    key: str
+    thumbnail: Thumbnail
+    caption: str
+    labels: str
+    note: str = ""
+
+
+@dataclass
+class _Candidate:
+    edge: Mapping[str, Any]
+    miners: list[str] = field(default_factory=list)
+
+
+class Album:
+    """The samples that a page shows and their pictures, read once."""
+
+    def __init__(
+        self, pairset: Pairset, ids: Sequence[int], large: frozenset[int], budget: int
+    ) -> None:
+        """Read rows and pictures.
+
+        Args:
+            pairset: where the samples belong.
+            ids: sample ids, most important first: the last go without a picture if need be.
+            large: ids of anchors.
+            budget: bytes of all pictures.
+        """
+        unique = list(dict.fromkeys(ids))
+        table = rows_with(pairset, "samples", "sample_id", np.array(unique), SAMPLE_COLUMNS)
+        self._rows: dict[int, dict[str, Any]] = {row["sample_id"]: row for row in table.to_pylist()}
+        known = [self._rows[row] for row in unique if row in self._rows]
+        self._pictures = thumbnails(pairset, known, large, budget)
+
+    def row(self, sample: int) -> Mapping[str, Any]:
+        """Return the columns of a sample that a page shows."""
+        return self._rows[sample]
+
+    def thumbnail(self, sample: int) -> Thumbnail:
+        """Return the picture of a sample."""
+        return self._pictures.get(sample, NO_IMAGE)
+
+    def portrait(self, sample: int, note: str = "") -> Portrait:
+        """Return a sample for a row of portraits."""
+        row = self._rows[sample]
+        caption = row["captions"][0] if row["captions"] else ""
+        return Portrait(
+            row["key"], self.thumbnail(sample), caption, ", ".join(row["labels"]), note
+        )
+
+
+Edges = dict[int, dict[str, list[_Candidate]]]
+
+
+def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
+    """Return the candidates of some anchors by role; those that a row will not show are kept too.
+
+    A candidate that several miners have in one role is one candidate.
+    """
+    table = rows_with(pairset, "edges", "anchor_id", np.array(anchors, np.int64), EDGE_COLUMNS)
+    found: dict[int, dict[str, dict[Any, _Candidate]]] = defaultdict(lambda: defaultdict(dict))
+    for edge in table.to_pylist():
+        name = edge["other_id"] if edge["other_id"] is not None else edge["text"]
+        roles = found[edge["anchor_id"]][edge["role"]]
+        candidate = roles.setdefault(name, _Candidate(edge))
+        rank = f" #{edge['rank']}" if edge["space"] else ""
+        candidate.miners.append(f"{edge['miner']}{rank}")
+    return {
+        anchor: {role: _ordered(role, list(items.values())) for role, items in roles.items()}
+        for anchor, roles in found.items()
+    }
+
+
+def _ordered(role: str, candidates: list[_Candidate]) -> list[_Candidate]:
+    if role != Role.REFUSED:
+        return candidates
+    # Most refusals of an anchor share one reason; the page shows one of each before a second.
+    turns: dict[str, int] = defaultdict(int)
+    keyed = []
+    for candidate in candidates:
+        reason = candidate.edge["reason"]
+        keyed.append((turns[reason], -_similarity(candidate.edge, -1.0), len(keyed), candidate))
+        turns[reason] += 1
+    return [item[-1] for item in sorted(keyed, key=lambda item: item[:3])]
+
+
+def shown_ids(edges: Edges, anchors: Sequence[int]) -> list[int]:
+    """Return the ids of the samples on the cards: anchors first, then row by row."""
+    ids = list(anchors)
+    for role in TITLES:
+        for anchor in anchors:
+            shown = edges.get(anchor, {}).get(role, [])[: SHOWN[role]]
+            ids += [c.edge["other_id"] for c in shown if c.edge["other_id"] is not None]
+    return ids
+
+
+def make_cards(album: Album, chosen: Iterable[Chosen], edges: Edges) -> list[Card]:
+    """Return the cards of the chosen anchors, in their order."""
+    return [_card(album, item, edges.get(item.anchor, {})) for item in chosen]
+
+
+def _card(album: Album, item: Chosen, roles: Mapping[str, list[_Candidate]]) -> Card:
+    anchor = album.row(item.anchor)
+    rows, flags = [], []
+    for role, title in TITLES.items():
+        candidates = roles.get(role, [])
+        tiles = [_tile(album, item.anchor, role, c) for c in candidates[: SHOWN[role]]]
+        if tiles:
+            rows.append(TileRow(role, title, tiles, len(candidates) - len(tiles)))
+            flags += {Role.FALSE_NEGATIVE: ["masked"], Role.REFUSED: ["refused"]}.get(role, [])
+        if any(tile.alarm for tile in tiles):
+            flags.append("suspicious")
+    held = [c.edge["positive_similarity"] for c in roles.get(Role.NEGATIVE, [])]
+    known = [value for value in held if value is not None and not math.isnan(value)]
+    return Card(
+        anchor["key"],
+        album.thumbnail(item.anchor),
+        list(anchor["captions"]),
+        ", ".join(anchor["labels"]),
+        item.why,
+        known[0] if known else None,
+        rows,
+        flags,
+    )
+
+
+def _tile(album: Album, anchor: int, role: str, candidate: _Candidate) -> Tile:
+    edge, other = candidate.edge, candidate.edge["other_id"]
+    reason = _reason(role, edge)
+    similarity = _similarity(edge, math.nan)
+    shown = None if math.isnan(similarity) else similarity
+    if other is None:
+        text = edge["text"] or edge.get("asset") or ""
+        return Tile("", NO_IMAGE, text, "", shown, candidate.miners, None, "", reason)
+    mine, row = album.row(anchor), album.row(other)
+    itself = other == anchor
+    return Tile(
+        row["key"],
+        album.thumbnail(other),
+        row["captions"][0] if row["captions"] else "",
+        ", ".join(row["labels"]),
+        shown,
+        candidate.miners,
+        None if itself else shares_label(mine, row),
+        resemblance(mine, row) if role == Role.NEGATIVE else "",
+        "two views of the anchor itself" if itself and role == Role.POSITIVE else reason,
+    )
+
+
+def _reason(role: str, edge: Mapping[str, Any]) -> str:
+    if role == Role.FALSE_NEGATIVE:
+        return str(edge["action"] or "")
+    return REASONS.get(edge["reason"], edge["reason"])
+
+
+def _similarity(edge: Mapping[str, Any], missing: float) -> float:
+    value = edge["similarity"]
+    return missing if value is None or math.isnan(value) else float(value)
