@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,14 @@ def is_folder(url: str) -> bool:
     return bool(fs.isdir(path))
 
 
+def exists(url: str) -> bool:
+    """Say whether there is a file or folder."""
+    if not storage.is_remote(url):
+        return storage.local_path(url).exists()
+    fs, path = storage.filesystem(url)
+    return bool(fs.exists(path))
+
+
 def describe(url: str) -> FoundFile:
     """Return what is known of one file.
 
@@ -101,6 +110,24 @@ def files_below(root: str) -> list[FoundFile]:
         top = storage.local_path(root).absolute()
         found = _walk_local(str(top), "", os.path.realpath(top) + os.sep)
     return sorted(found, key=lambda file: file.path)
+
+
+def names_in(folder: str) -> list[str]:
+    """Return the names that stand directly in a folder, sorted; hidden ones are left out."""
+    if not storage.is_remote(folder):
+        names = os.listdir(storage.local_path(folder))
+    else:
+        fs, path = storage.filesystem(folder)
+        names = [str(name).rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
+    return sorted(name for name in names if name and not _hidden(name))
+
+
+def first_files(root: str, limit: int = 1000) -> list[FoundFile]:
+    """Return some files of a folder and its folders, for a first look; all of a remote folder."""
+    if storage.is_remote(root):
+        return files_below(root)
+    top = storage.local_path(root).absolute()
+    return list(islice(_walk_local(str(top), "", os.path.realpath(top) + os.sep), limit))
 
 
 def matching(url: str, suffixes: tuple[str, ...] = ()) -> list[FoundFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -127,7 +128,7 @@ def array_source(name: str, space: Space) -> ArraySource:
     Raises:
         ConfigError: the space has other settings than an array takes.
     """
-    known = sorted(set(ArraySource.model_fields) - {"of"})
+    known = sorted({item.name for item in dataclasses.fields(ArraySource)} - {"of"})
     for key in space.settings:
         if key not in known:
             raise ConfigError(
@@ -256,9 +257,7 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     )
     for graph in calibrated:
         sources = {"samples": "samples", "groups": "groups", "graph": f"graph:{graph}"}
-        captions = [name for name, space in config.spaces.items() if space.of == "caption"]
-        if captions:
-            sources[f"vectors:{captions[0]}"] = f"vectors:{captions[0]}"
+        sources.update(_caption_vectors(config))
         stage = Calibrate(graph=graph, seed=config.seed)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
@@ -278,6 +277,12 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         )
 
 
+def _caption_vectors(config: Config) -> dict[str, str]:
+    """Return the first caption space as an input: what captions say is a judge of pairs."""
+    names = [f"vectors:{name}" for name, space in config.spaces.items() if space.of == "caption"]
+    return {name: name for name in names[:1]}
+
+
 def _need(there: bool, miner: str, what: str) -> None:
     if not there:
         raise ConfigError(f"miner {miner} needs {what}, which the config does not have.")
@@ -291,9 +296,10 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         negatives=output.negatives,
         false_negatives=output.false_negatives,
     )
-    edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     base = {"samples": "samples", "groups": "groups"}
-    plan.add_map("assemble", stage, {**base, **edges})
+    edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
+    captions = _caption_vectors(config)
+    plan.add_map("assemble", stage, {**base, **edges, **captions})
     plan.add_map("final_samples", FinalSamples(), base)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")

@@ -1,5 +1,4 @@
-"""An image encoder and a projection head: a small convolutional net, or a torchvision one by name.
-"""
+"""An image encoder and a projection head: a small convolutional net, or a torchvision ResNet."""
 
 from __future__ import annotations
 

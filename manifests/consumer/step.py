@@ -7,6 +7,7 @@ Features of other ranks join the bank at one place, `_Bank`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor
 from ..stream import PairBatch, false_negative_mask, normalise
 from .augment import Augmentation, view_draws
 from .loss import LossSettings, contrastive_loss, weighted_mean
-from .model import ContrastiveModel
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -70,13 +70,13 @@ class _Views:
 
 
 def batch_loss(
-    model: ContrastiveModel, batch: PairBatch, epoch: int, settings: StepSettings
+    project: Callable[[Tensor], Tensor], batch: PairBatch, epoch: int, settings: StepSettings
 ) -> Tensor | None:
     """Return the weighted mean loss of a batch, or None where no pair of it is valid.
 
     Args:
-        model: in training mode.
-        batch: on the model's device.
+        project: from normalised images float32 [V, 3, H, W] to unit rows float32 [V, d].
+        batch: on the device of `project`.
         epoch: of the batch; draws depend on it.
         settings: of the step.
     """
@@ -84,7 +84,7 @@ def batch_loss(
         return None
     views = _views(batch, epoch, settings)
     images = settings.augmentation(batch.images[views.places], views.draws)
-    features = model(normalise(images, IMAGE_MEAN, IMAGE_STD))
+    features = project(normalise(images, IMAGE_MEAN, IMAGE_STD))
     rows = views.rows
     anchors = features[: len(rows)]
     at_row, at_column = views.positive_at

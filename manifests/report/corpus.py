@@ -113,23 +113,24 @@ class _Columns:
 
     def add(self, table: pa.Table) -> None:
         self.rows += table.num_rows
-        lengths = pc.list_value_length(table["captions"]).to_numpy()
+        lengths = pc.call_function("list_value_length", [table["captions"]]).to_numpy()
         self.captions += int(lengths.sum())
         self._have["caption"] += int((lengths > 0).sum())
-        self._have["image"] += int(pc.sum(pc.not_equal(table["shard"], "")).as_py() or 0)
+        imageless = pc.call_function("equal", [table["shard"], pa.scalar("")])
+        self._have["image"] += table.num_rows - int(imageless.to_numpy().sum())
         self._have["label"] += table.num_rows - table["label"].null_count
         self._count_labels(table["labels"].combine_chunks().flatten())
         for name in self._attributes:
             column = table[ATTRIBUTE_PREFIX + name]
             self._have[name] += table.num_rows - column.null_count
-            low_high = pc.min_max(column).as_py()
+            low_high = pc.call_function("min_max", [column]).as_py()
             known = [low_high["min"], low_high["max"], *self._range.get(name, [])]
             values = [value for value in known if value is not None]
             if values:
                 self._range[name] = [min(values), max(values)]
 
     def _count_labels(self, flat: pa.Array) -> None:
-        for entry in pc.value_counts(flat).to_pylist():
+        for entry in flat.value_counts().to_pylist():
             label = entry["values"]
             if label in self.labels or len(self.labels) < _MAX_LABELS:
                 self.labels[label] += entry["counts"]
@@ -162,9 +163,7 @@ def _short(value: object) -> str:
 def _groups(pairset: Pairset, sizes: np.ndarray, drawn: list[int]) -> GroupFacts:
     several = sizes >= 2
     largest = [
-        int(row)
-        for row in np.argsort(-sizes, kind="stable")[:_LARGEST_GROUPS]
-        if sizes[row] >= 2
+        int(row) for row in np.argsort(-sizes, kind="stable")[:_LARGEST_GROUPS] if sizes[row] >= 2
     ]
     chosen = list(dict.fromkeys([*largest, *drawn]))
     members = {group: list[int]() for group in chosen}
@@ -182,9 +181,8 @@ def _groups(pairset: Pairset, sizes: np.ndarray, drawn: list[int]) -> GroupFacts
 def _members(pairset: Pairset, groups: list[int]) -> Iterator[tuple[int, int]]:
     if not groups:
         return
-    wanted = pa.array(groups, pa.int64())
     for table in pairset.tables("samples", ["sample_id", "group_id"]):
-        found = table.filter(pc.is_in(table["group_id"], value_set=wanted))
+        found = table.filter(pa.array(np.isin(table["group_id"].to_numpy(), groups)))
         yield from zip(found["sample_id"].to_pylist(), found["group_id"].to_pylist(), strict=True)
 
 

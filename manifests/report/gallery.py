@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from .thumbs import NO_IMAGE, Thumbnail, thumbnails
 EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
 EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
 SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
-SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.REFUSED: 8}
+SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.REFUSED: 6}
 """Tiles of a row at most; the rest is counted."""
 TITLES = {
     Role.POSITIVE: "Positives",
@@ -41,7 +41,7 @@ REASONS = {
     "margin": "too near: within the margin of the positive",
     "min_similarity": "below the least similarity",
     "max_similarity": "above the greatest similarity",
-    "threshold": "on the wrong side of the threshold",
+    "threshold": "did not reach the threshold",
     "hub_cap": "a hub that was taken often enough",
     "no_vector": "has no vector",
     "not_drawn": "not drawn",
@@ -56,10 +56,10 @@ class Tile:
 
     Attributes:
         similarity: cosine, or None.
-        miners: "hard #12" for each miner that had it in this role.
+        said: ("hard #12", why) for each miner that had it in this role; why it was refused or
+            masked, for people, or "".
         label: True same label, False another, None unknown.
         alarm: why a negative looks false, or "".
-        reason: why it was refused or masked, for people.
     """
 
     key: str
@@ -67,10 +67,9 @@ class Tile:
     caption: str
     labels: str
     similarity: float | None
-    miners: list[str]
+    said: list[tuple[str, str]]
     label: bool | None
     alarm: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Portrait:
 @dataclass
 class _Candidate:
     edge: Mapping[str, Any]
-    miners: list[str] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Album:
@@ -124,7 +123,8 @@ class Album:
 
         Args:
             pairset: where the samples belong.
-            ids: sample ids, most important first: the last go without a picture if need be.
+            ids: sample ids, one for each place on the page, most important first: the last go
+                without a picture if need be.
             large: ids of anchors.
             budget: bytes of all pictures.
         """
@@ -132,7 +132,7 @@ class Album:
         table = rows_with(pairset, "samples", "sample_id", np.array(unique), SAMPLE_COLUMNS)
         self._rows: dict[int, dict[str, Any]] = {row["sample_id"]: row for row in table.to_pylist()}
         known = [self._rows[row] for row in unique if row in self._rows]
-        self._pictures = thumbnails(pairset, known, large, budget)
+        self._pictures = thumbnails(pairset, known, large, Counter(ids), budget)
 
     def row(self, sample: int) -> Mapping[str, Any]:
         """Return the columns of a sample that a page shows."""
@@ -146,18 +146,17 @@ class Album:
         """Return a sample for a row of portraits."""
         row = self._rows[sample]
         caption = row["captions"][0] if row["captions"] else ""
-        return Portrait(
-            row["key"], self.thumbnail(sample), caption, ", ".join(row["labels"]), note
-        )
+        return Portrait(row["key"], self.thumbnail(sample), caption, ", ".join(row["labels"]), note)
 
 
 Edges = dict[int, dict[str, list[_Candidate]]]
 
 
 def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
-    """Return the candidates of some anchors by role; those that a row will not show are kept too.
+    """Return the candidates of some anchors by role.
 
-    A candidate that several miners have in one role is one candidate.
+    A candidate that several miners have in one role is one candidate; one that a miner refused
+    and another took stands with what it was taken for only.
     """
     table = rows_with(pairset, "edges", "anchor_id", np.array(anchors, np.int64), EDGE_COLUMNS)
     found: dict[int, dict[str, dict[Any, _Candidate]]] = defaultdict(lambda: defaultdict(dict))
@@ -166,16 +165,19 @@ def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
         roles = found[edge["anchor_id"]][edge["role"]]
         candidate = roles.setdefault(name, _Candidate(edge))
         rank = f" #{edge['rank']}" if edge["space"] else ""
-        candidate.miners.append(f"{edge['miner']}{rank}")
-    return {
-        anchor: {role: _ordered(role, list(items.values())) for role, items in roles.items()}
-        for anchor, roles in found.items()
-    }
+        candidate.said.append((f"{edge['miner']}{rank}", _why(edge)))
+    return {anchor: _roles(roles) for anchor, roles in found.items()}
 
 
-def _ordered(role: str, candidates: list[_Candidate]) -> list[_Candidate]:
-    if role != Role.REFUSED:
-        return candidates
+def _roles(roles: Mapping[str, Mapping[Any, _Candidate]]) -> dict[str, list[_Candidate]]:
+    taken = {name for role, items in roles.items() if role != Role.REFUSED for name in items}
+    lists = {role: list(items.values()) for role, items in roles.items() if role != Role.REFUSED}
+    refused = roles.get(Role.REFUSED, {})
+    lists[Role.REFUSED] = _varied([item for name, item in refused.items() if name not in taken])
+    return lists
+
+
+def _varied(candidates: list[_Candidate]) -> list[_Candidate]:
     # Most refusals of an anchor share one reason; the page shows one of each before a second.
     turns: dict[str, int] = defaultdict(int)
     keyed = []
@@ -228,31 +230,31 @@ def _card(album: Album, item: Chosen, roles: Mapping[str, list[_Candidate]]) -> 
 
 def _tile(album: Album, anchor: int, role: str, candidate: _Candidate) -> Tile:
     edge, other = candidate.edge, candidate.edge["other_id"]
-    reason = _reason(role, edge)
     similarity = _similarity(edge, math.nan)
     shown = None if math.isnan(similarity) else similarity
     if other is None:
         text = edge["text"] or edge.get("asset") or ""
-        return Tile("", NO_IMAGE, text, "", shown, candidate.miners, None, "", reason)
+        return Tile("", NO_IMAGE, text, "", shown, candidate.said, None, "")
     mine, row = album.row(anchor), album.row(other)
-    itself = other == anchor
+    if other == anchor:
+        note = Thumbnail("", 0, 0, "two views of the anchor itself")
+        return Tile(row["key"], note, "", "", shown, candidate.said, None, "")
     return Tile(
         row["key"],
         album.thumbnail(other),
         row["captions"][0] if row["captions"] else "",
         ", ".join(row["labels"]),
         shown,
-        candidate.miners,
-        None if itself else shares_label(mine, row),
+        candidate.said,
+        shares_label(mine, row),
         resemblance(mine, row) if role == Role.NEGATIVE else "",
-        "two views of the anchor itself" if itself and role == Role.POSITIVE else reason,
     )
 
 
-def _reason(role: str, edge: Mapping[str, Any]) -> str:
-    if role == Role.FALSE_NEGATIVE:
+def _why(edge: Mapping[str, Any]) -> str:
+    if edge["role"] == Role.FALSE_NEGATIVE:
         return str(edge["action"] or "")
-    return REASONS.get(edge["reason"], edge["reason"])
+    return REASONS.get(edge["reason"], str(edge["reason"]))
 
 
 def _similarity(edge: Mapping[str, Any], missing: float) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..fingerprint import draw_uint64
@@ -23,7 +22,6 @@ def rows_with(
     table that is sorted by `column` cost a few row groups. Holds one row group and the result.
     """
     wanted = np.unique(np.asarray(ids, np.int64))
-    values = pa.array(wanted)
     found: list[pa.Table] = []
     schema: pa.Schema | None = None
     for path in pairset.files(table):
@@ -33,7 +31,7 @@ def rows_with(
             for group in range(file.num_row_groups):
                 if _may_hold(file.metadata.row_group(group), column, wanted):
                     rows = file.read_row_group(group, columns=have)
-                    found.append(rows.filter(pc.is_in(rows[column], value_set=values)))
+                    found.append(rows.filter(pa.array(np.isin(rows[column].to_numpy(), wanted))))
     if not found:
         return (schema or pa.schema([])).empty_table()
     return pa.concat_tables(found)

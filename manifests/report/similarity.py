@@ -1,5 +1,4 @@
-"""One pass over `edges`: how similar each role and miner is, why candidates were refused, and
-which anchors are worth a look.
+"""One pass over `edges`: how similar each role and miner is, and which anchors are worth a look.
 
 Holds a histogram for each (role, miner, space) and a few thousand ids, whatever the table's size.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def thumbnails(
     pairset: Pairset,
     samples: Sequence[Mapping[str, Any]],
     large: frozenset[int],
+    uses: Counter[int],
     budget_bytes: int,
 ) -> dict[int, Thumbnail]:
     """Make the pictures of some samples.
@@ -54,6 +56,7 @@ def thumbnails(
         pairset: where they belong.
         samples: rows of `samples`, most important first: sample_id, shard, offset, size.
         large: ids whose picture is an anchor's.
+        uses: how often each picture stands on the page.
         budget_bytes: bytes of all URIs together; samples behind it go without.
 
     Returns:
@@ -69,9 +72,10 @@ def thumbnails(
             sides = [LARGE_PX if int(s["sample_id"]) in large else PX for s in batch]
             made = pool.map(lambda sample, side: _make(pairset, sample, side), batch, sides)
             for sample, thumbnail in zip(batch, made, strict=True):
-                spent += len(thumbnail.uri)
+                name = int(sample["sample_id"])
+                spent += len(thumbnail.uri) * uses[name]
                 fits = spent <= budget_bytes
-                found[int(sample["sample_id"])] = thumbnail if fits else _OVER_BUDGET
+                found[name] = thumbnail if fits else _OVER_BUDGET
     return found
 
 

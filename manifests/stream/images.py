@@ -31,15 +31,19 @@ class FailureBudget:
     Attributes:
         fraction: share of images that may be bad, 0..1.
         masks: whether bad images are left out ("mask") rather than raised.
+        read: images asked for, repeats counted.
+        bad: how many of them could not be read.
+        named: the images that were logged; one that comes again is not logged again.
     """
 
     fraction: float
     masks: bool = True
     read: int = 0
     bad: int = 0
+    named: set[str] = field(default_factory=set)
 
     def spend(self, what: str, error: Exception) -> None:
-        """Note one bad image.
+        """Note one read that failed.
 
         Raises:
             TooManyBadImages: the budget is spent.
@@ -48,11 +52,13 @@ class FailureBudget:
         if not self.masks:
             raise StreamError(f"{what}: {error}") from error
         self.bad += 1
-        _LOG.warning("left out: %s: %s", what, error)
+        if what not in self.named:
+            _LOG.warning("left out: %s: %s", what, error)
+            self.named.add(what)
         if self.bad > self.fraction * max(self.read, _FIRST_READS):
             raise TooManyBadImages(
-                f"{self.bad} of the first {self.read} images could not be read; "
-                f"max_bad_fraction={self.fraction} allows fewer. The last one was {what}: {error} "
+                f"{self.bad} of {self.read} reads of images failed; "
+                f"max_bad_fraction={self.fraction} allows fewer. The last was {what}: {error} "
                 "Check the shards with `curate verify`, or raise max_bad_fraction."
             ) from error
 

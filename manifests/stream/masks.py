@@ -42,8 +42,8 @@ def false_negative_mask(
         banned.append(positive_ids)
     mask = _listed(torch.cat(banned, dim=1), gathered_ids)
     mask |= (gathered_ids < 0)[None, :]
-    left = anchor_groups.reshape(len(anchor_groups), -1)
-    right = gathered_groups.reshape(len(gathered_groups), -1)
+    left = anchor_groups[:, None] if anchor_groups.ndim == 1 else anchor_groups
+    right = gathered_groups[:, None] if gathered_groups.ndim == 1 else gathered_groups
     for column in range(left.shape[1]):
         equal = left[:, column, None] == right[None, :, column]
         mask |= equal & (left[:, column, None] >= 0)

@@ -47,6 +47,16 @@ class Encoder(Component, abc.ABC):
     def load(self, device: str) -> LoadedEncoder:
         """Load the weights on a torch device ("cpu", "cuda:0")."""
 
+    def batch(self, of: str, device: str) -> int:
+        """Return how many images or texts ("image", "caption") go through one forward pass."""
+        del of
+        return 16 if device == "cpu" else 256
+
+    @property
+    def note(self) -> str:
+        """What a person must know before trusting these vectors; "" for nothing."""
+        return ""
+
     def identity(self) -> dict[str, Any]:
         """Return settings and weights: what decides every vector."""
         return {**super().identity(), "weights": self.weights_digest()}

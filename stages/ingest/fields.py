@@ -141,16 +141,16 @@ def guess(what: str, columns: Sequence[str], names: Sequence[str] = ()) -> str |
 
 def value_at(record: Any, path: str | None) -> Any:
     """Return the value at a path with dots into nested objects, or None."""
-    if path is None or record is None:
+    if path is None or not isinstance(record, Mapping):
         return None
-    value = record
-    while True:
-        if isinstance(value, Mapping) and path in value:
-            return value[path]
-        step, dot, path = path.partition(".")
-        if not dot or not isinstance(value, Mapping):
-            return None
-        value = value.get(step)
+    if path in record:
+        return record[path]
+    for at, sign in enumerate(path):
+        if sign == "." and path[:at] in record:
+            found = value_at(record[path[:at]], path[at + 1 :])
+            if found is not None:
+                return found
+    return None
 
 
 def paths_of(record: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

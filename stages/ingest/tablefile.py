@@ -11,9 +11,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
+
+import pyarrow as pa
 
 from ...manifests import storage
 from ...manifests.errors import DataError
@@ -26,7 +30,6 @@ Extent = Sequence[int]
 
 _TOKEN = re.compile(r"(.*)#(\d+)\t(.*)")
 _LOOK_AT = 100
-_LONGEST_RECORD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class _TextTable:
         self.columns: list[str] = []
         self._header_size, self._header_lines = 0, 0
 
-    def records(self, extents: Iterable[Extent] | None = None) -> Iterator[Record]:
+    def records(self, extents: Iterable[Extent] | None = None) -> Generator[Record, None, None]:
         """Yield the records of some extents, or of the whole file."""
         if extents is None:
             with open_binary(self.url) as stream:
@@ -132,10 +135,9 @@ class _JsonTable(_TextTable):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         seen: dict[str, None] = {}
-        for count, record in enumerate(self.records()):
-            seen.update(dict.fromkeys(record.values or ()))
-            if count >= _LOOK_AT:
-                break
+        with closing(self.records()) as records:
+            for record in islice(records, _LOOK_AT):
+                seen.update(dict.fromkeys(record.values or ()))
         self.columns = list(seen)
 
     def _values(self, text: str) -> tuple[Mapping[str, Any] | None, str]:
@@ -169,7 +171,8 @@ class _CsvTable(_TextTable):
             raise DataError(f"{url}: this is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8).")
         header = decode_text(first).strip("\r\n")
         self._delimiter = max("\t,;", key=header.count)
-        self.columns = [name.strip() for name in next(csv.reader([header], delimiter=self._delimiter), [])]
+        names = next(csv.reader([header], delimiter=self._delimiter), [])
+        self.columns = [name.strip() for name in names]
         if not self.columns:
             raise DataError(f"{url}: the first line must name the columns; it is empty.")
         self._header_size, self._header_lines = len(first), 1
@@ -193,10 +196,9 @@ class _CsvTable(_TextTable):
             yield decode_text(taken[0][0])
             while (more := lines.next()) is not None:
                 taken.append(more)
-                if sum(len(line) for line, _, _ in taken[-2:]) > _LONGEST_RECORD:
-                    return
                 yield decode_text(more[0])
 
+        # The csv module gives up a field of more than 131072 characters, which bounds `taken`.
         try:
             row = next(csv.reader(feed(), delimiter=self._delimiter, strict=True), [])
         except csv.Error as error:
@@ -212,7 +214,8 @@ class _ParquetTable:
     def __init__(self, url: str) -> None:
         self.url = url
         self._file = open_parquet_url(url)
-        self.columns = list(self._file.schema_arrow.names)
+        schema = self._file.schema_arrow
+        self.columns = [field.name for field in schema if not _is_heavy(field.type)]
 
     def records(self, extents: Iterable[Extent] | None = None) -> Iterator[Record]:
         """Yield the records of some extents (rows), or of the whole file."""
@@ -226,12 +229,21 @@ class _ParquetTable:
             count = self._file.metadata.row_group(group).num_rows
             if first < stop and first + count > start:
                 at = first
-                for batch in self._file.iter_batches(1024, row_groups=[group]):
+                for batch in self._file.iter_batches(
+                    1024, row_groups=[group], columns=self.columns
+                ):
                     for row, values in enumerate(batch.to_pylist(), at):
                         if start <= row < stop:
                             yield Record(row, 1, row, values)
                     at += batch.num_rows
             first += count
+
+
+def _is_heavy(kind: pa.DataType) -> bool:
+    # Vectors and pictures: a table of captions and labels is read without them.
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return bool(pa.types.is_floating(kind.value_type))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def merge_extents(records: Iterable[tuple[int, int, int]]) -> list[list[int]]:

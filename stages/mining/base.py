@@ -43,8 +43,15 @@ _LOOKUPS = 65536
 class Graph(Protocol):
     """The neighbour graph of a pair of spaces; any row can be asked for, at random."""
 
-    name: str
-    k: int
+    @property
+    def name(self) -> str:
+        """QUERY>BANK."""
+        ...
+
+    @property
+    def k(self) -> int:
+        """Neighbours of a row, fill included."""
+        ...
 
     def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
@@ -57,8 +64,15 @@ class Graph(Protocol):
 class Vectors(Protocol):
     """The embeddings of one space; any row can be asked for, at random."""
 
-    name: str
-    dim: int
+    @property
+    def name(self) -> str:
+        """Name of the space."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        ...
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         """Return float32 [n, dim]: unit rows; all zero where a sample has no vector."""
@@ -68,7 +82,10 @@ class Vectors(Protocol):
 class SampleColumns(Protocol):
     """Columns of `samples`, whole in memory: only what a miner asked for in `columns`."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        ...
 
     def take(self, column: str, ids: np.ndarray) -> np.ndarray:
         """Return the codes of a column at ids of any shape, int64, shaped like `ids`.

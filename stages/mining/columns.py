@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...manifests.artifact import Artifact
 from ...manifests.errors import ConfigError
@@ -108,9 +107,8 @@ def _encoded(column: pa.Array) -> pa.Array:
     """Replace texts by a dictionary at once, so that no more than one part's texts are held."""
     if pa.types.is_list(column.type):
         values = column.flatten().dictionary_encode()
-        lengths = pc.list_value_length(column).fill_null(0)
-        offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy())]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), values)
+        offsets = column.offsets.to_numpy()
+        return pa.ListArray.from_arrays(pa.array(offsets - offsets[:1]), values)
     return column.dictionary_encode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,15 +19,21 @@ MASKING = (str(Action.ELIMINATE), str(Action.ATTRACT))
 _READ = ("anchor_id", "other_id", "role", "similarity", "weight", "action")
 
 
-class Named(Protocol):
-    """What rows of `edges` say of their origin."""
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What rows of `edges` say of where they come from.
 
-    @property
-    def miner(self) -> Miner: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def round(self) -> int: ...
+    Attributes:
+        id: of the miner in this run.
+        role: of what it takes.
+        space: the graph, or "".
+        round: of mining.
+    """
+
+    id: str
+    role: Role
+    space: str = ""
+    round: int = 0
 
 
 def read_edges(
@@ -136,7 +142,7 @@ def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
         )
 
 
-def edge_table(origin: Named, block: Block, decisions: Decisions) -> pa.Table:
+def edge_table(origin: Origin, block: Block, decisions: Decisions) -> pa.Table:
     """Turn decisions into rows of `edges`, sorted by anchor, then by order in the list.
 
     A false negative that attracts also gets a row as a positive, behind the others of its anchor.
@@ -186,15 +192,15 @@ def _or_null(values: np.ndarray) -> pa.Array:
 
 
 def _names(
-    origin: Named, decisions: Decisions, taken: np.ndarray, twin: np.ndarray
+    origin: Origin, decisions: Decisions, taken: np.ndarray, twin: np.ndarray
 ) -> dict[str, pa.Array]:
-    roles = [str(Role.REFUSED), str(origin.miner.role), str(Role.POSITIVE)]
+    roles = [str(Role.REFUSED), str(origin.role), str(Role.POSITIVE)]
     acts = taken & ~twin if decisions.action else np.zeros(len(taken), bool)
     size = len(taken)
     return {
         "role": _choose(roles, np.where(twin, 2, taken)),
         "miner": _constant(origin.id, size),
-        "space": _constant(origin.miner.edge_space, size),
+        "space": _constant(origin.space, size),
         "action": _choose([None, decisions.action], acts),
         "round": pa.array(np.full(size, origin.round, np.int32)),
     }

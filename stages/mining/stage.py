@@ -14,9 +14,9 @@ from ...manifests.errors import DataError
 from ...manifests.schema import NO_ID, Role
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
-from .base import Block, Miner
+from .base import Block, Decisions, Miner
 from .columns import BYTES_A_SAMPLE, Columns
-from .edges import edge_table, gated, read_edges
+from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -67,6 +67,7 @@ class Mine(Stage):
         }
         earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
         starts, seed = dict(zip(samples.parts, samples.starts(), strict=False)), self._seed()
+        origin = Origin(self.id, self.miner.role, self.miner.edge_space, self.round)
 
         def mine_part(task: Task) -> Output:
             first = int(starts[task.part])
@@ -84,7 +85,7 @@ class Mine(Stage):
                 seed=seed,
             )
             decisions = gated(self.miner, block, self.miner.mine(block))
-            table = edge_table(self, block, decisions)
+            table = edge_table(origin, block, decisions)
             return Output(table.num_rows, {"parquet": table}, _facts(block, decisions))
 
         return mine_part
@@ -156,9 +157,7 @@ def check_masked(artifact: Artifact) -> str | None:
     return None
 
 
-def _facts(block: Block, decisions: Any) -> dict[str, Any]:
-    from .edges import refused_counts
-
+def _facts(block: Block, decisions: Decisions) -> dict[str, Any]:
     there = decisions.ids != NO_ID
     taken = there & (decisions.reasons == 0)
     return {

@@ -100,7 +100,7 @@ def test_the_manifest_is_the_commit_marker_and_holds_what_readers_need(made):
     _, _, out, _ = made
     manifest = Pairset.open(out).manifest
     assert manifest["counts"]["samples"] == 600
-    assert manifest["neighbors"]["image>image"]["value"] == 1.0
+    assert manifest["neighbors"]["image>image"]["recall"]["value"] == 1.0
     rate = manifest["quality"]["false_negative_rate"]
     assert rate["source"] == "label"
     assert 0 <= rate["low"] <= rate["value"] <= rate["high"] <= 1

@@ -13,5 +13,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WEIGHTS: Path = Path(__file__).parent / "weights"
-"""The folder with `open_clip_config.json` and `open_clip_model.safetensors`."""
+from ..base import Encoder, LoadedEncoder
+from ..open_clip import LOCAL_DIR, OpenClip
+
+WEIGHTS: Path = Path(__file__).parent
+"""The folder with `open_clip_config.json` and `open_clip_model.safetensors`: this package."""
+
+
+class Builtin(Encoder):
+    """The built-in encoder as a component of a run; it has no settings."""
+
+    def weights_digest(self) -> str:
+        """Return what names the weights in this package and their preprocessing."""
+        return self._model().weights_digest()
+
+    def load(self, device: str) -> LoadedEncoder:
+        """Load the weights on a torch device."""
+        return self._model().load(device)
+
+    def batch(self, of: str, device: str) -> int:
+        """Return how many images or texts go through one forward pass."""
+        return self._model().batch(of, device)
+
+    @property
+    def note(self) -> str:
+        """Say that this encoder is a toy."""
+        return (
+            "the built-in encoder is for trying things offline: it knows the pictures of `curate "
+            "sample` and little else. For real work: --encoder open_clip"
+        )
+
+    def _model(self) -> OpenClip:
+        return OpenClip(model=f"{LOCAL_DIR}{WEIGHTS}", pretrained="")

@@ -67,12 +67,12 @@ class TopkThreshold(Miner):
 
     @property
     def capacity(self) -> int:
-        """k."""
+        """As many as are looked at."""
         return self.k
 
     @property
     def positive_capacity(self) -> int:
-        """k when false negatives become positives, else 0."""
+        """As many, if false negatives become positives."""
         return self.k if self.action is Action.ATTRACT else 0
 
     def mine(self, block: Block) -> Decisions:

@@ -84,7 +84,7 @@ class Hard(Miner):
 
     @property
     def capacity(self) -> int:
-        """count."""
+        """As many as are taken."""
         return self.count
 
     def mine(self, block: Block) -> Decisions:

@@ -41,7 +41,7 @@ class Random(Miner):
 
     @property
     def capacity(self) -> int:
-        """count."""
+        """As many as are drawn."""
         return self.count
 
     def mine(self, block: Block) -> Decisions:

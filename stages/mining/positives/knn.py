@@ -47,7 +47,7 @@ class Knn(Miner):
 
     @property
     def capacity(self) -> int:
-        """k."""
+        """As many as are looked at."""
         return self.k
 
     def mine(self, block: Block) -> Decisions:

@@ -61,7 +61,7 @@ class Label(Miner):
 
     @property
     def capacity(self) -> int:
-        """count."""
+        """As many as are drawn."""
         return self.count
 
     def mine(self, block: Block) -> Decisions:

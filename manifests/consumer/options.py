@@ -1,0 +1,141 @@
+"""What a training run is asked to do, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UsageError
+from .augment import Augmentation
+
+_SPEED_ONLY = ("device", "workers", "folder", "save_every", "log_every", "evaluate")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of a training run.
+
+    Attributes:
+        steps: batches in all.
+        batch_size: pairs a batch.
+        image_px: side of the images, pixels.
+        lr: peak learning rate of AdamW; warms up over `warmup` of the steps, then falls to 0
+            along a cosine.
+        weight_decay: of AdamW.
+        warmup: share of the steps, 0..1.
+        encoder: "conv" or a torchvision ResNet.
+        projection: width of the projection head.
+        loss: settings of the loss that replace those of the manifest.
+        augmentation: of all views.
+        mask: whether false negatives and near-duplicates are masked.
+        hard_negatives: whether the listed hard negatives are used.
+        split: pairs of this split; None for "train" where there is one.
+        seed: of weights, order and views.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        precision: "auto" (bf16 on a GPU, fp32 on a CPU), "bf16" or "fp32".
+        workers: processes that decode.
+        folder: where the checkpoint is kept and taken up again; None keeps nothing.
+        save_every: steps between checkpoints; 0 for one at the end only.
+        log_every: steps between reports.
+        evaluate: labelled samples that kNN judges before and after; 0 for none.
+    """
+
+    steps: int = 500
+    batch_size: int = 128
+    image_px: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    encoder: str = "conv"
+    projection: int = 128
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    mask: bool = True
+    hard_negatives: bool = True
+    split: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
+    folder: str | Path | None = None
+    save_every: int = 200
+    log_every: int = 10
+    evaluate: int = 2000
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the options that decide the result, as JSON."""
+        kept = {name: value for name, value in asdict(self).items() if name not in _SPEED_ONLY}
+        return {**kept, "augmentation": _as_lists(kept["augmentation"]), "loss": dict(self.loss)}
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run came to.
+
+    Attributes:
+        steps: steps done, those of earlier runs included.
+        losses: (step, loss) of this run, as reported.
+        knn_before: kNN accuracy of the first weights, None without labels.
+        knn_after: the same of the last.
+        knn_chance: accuracy of the most frequent label.
+        bad_images: images that could not be read in this run.
+        seconds: of this run's steps.
+        pairs_per_second: pairs trained on a second, evaluation left out.
+        checkpoint: the file that was written, if any.
+    """
+
+    steps: int
+    losses: tuple[tuple[int, float], ...]
+    knn_before: float | None
+    knn_after: float | None
+    knn_chance: float | None
+    bad_images: int
+    seconds: float
+    pairs_per_second: float
+    checkpoint: Path | None
+
+
+def learning_rate(step: int, options: TrainOptions) -> float:
+    """Return the learning rate of a step (0..steps-1): linear warm-up, then a cosine to 0."""
+    warm = round(options.warmup * options.steps)
+    if step < warm:
+        return options.lr * (step + 1) / warm
+    progress = (step - warm) / max(options.steps - warm, 1)
+    return options.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def device_named(name: str) -> torch.device:
+    """Return a torch device; "auto" is a GPU where there is one.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device={name!r}: {error}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device={name!r}, but torch sees no GPU here; use 'cpu' or 'auto'.")
+    return device
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Say whether forward passes run in bfloat16.
+
+    Raises:
+        UsageError: no such precision.
+    """
+    if precision not in ("auto", "bf16", "fp32"):
+        raise UsageError(f"precision={precision!r}; allowed: 'auto', 'bf16', 'fp32'.")
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
+
+
+def _as_lists(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}

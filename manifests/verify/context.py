@@ -1,0 +1,131 @@
+"""What the checks share: the opened pairset, the columns that are held, and draws of rows.
+
+Held for the whole verification: 26 bytes a sample (group, split, 128-bit name of the key). All
+else is read row group by row group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import PairsetError
+from ..fingerprint import draw_uint64
+from ..pairset import Pairset
+from ..schema import list_matrix
+from ..vectors import VectorStore, pair_similarity
+from .result import Notes
+
+TOLERANCE = 5e-3
+"""How far a stored similarity may be from the dot product of stored float16 vectors."""
+_PAIRS = 65536
+
+
+@dataclass
+class Context:
+    """One verification.
+
+    Attributes:
+        pairset: the opened pairset.
+        notes: where findings go.
+        deep: look at every image, hash and similarity, not at a sample of them.
+        broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
+    """
+
+    pairset: Pairset
+    notes: Notes
+    deep: bool = True
+    broken: set[str] = field(default_factory=set)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, as the manifest says."""
+        return int(self.pairset.counts["samples"])
+
+    @property
+    def kinds(self) -> list[str]:
+        """Ids of the miners; position = code in `pairs`."""
+        return list(self.pairset.manifest["kinds"])
+
+    @cached_property
+    def group_id(self) -> np.ndarray:
+        """int64 [N]: the near-duplicate group of each sample."""
+        blocks = [t["group_id"].to_numpy() for t in self.pairset.tables("samples", ["group_id"])]
+        return np.concatenate([np.zeros(0, np.int64), *blocks])
+
+    @cached_property
+    def splits(self) -> tuple[list[str], np.ndarray]:
+        """Names of the splits, and int16 [N], the split of each sample."""
+        names: dict[str, int] = {}
+        blocks = [np.zeros(0, np.int16)]
+        for table in self.pairset.tables("samples", ["split"]):
+            found = encode(table["split"], lambda name: names.setdefault(str(name), len(names)))
+            blocks.append(found.astype(np.int16))
+        return list(names), np.concatenate(blocks)
+
+    def blocks(self, table: str, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield (first row, at most 8192 rows) over a table."""
+        first = 0
+        for block in self.pairset.tables(table, columns):
+            yield first, block
+            first += block.num_rows
+
+    def vectors(self, space: str) -> VectorStore | None:
+        """Open a space, or return None where its files are broken or not there."""
+        if space in self.broken:
+            return None
+        try:
+            return self.pairset.vectors(space)
+        except PairsetError:
+            return None
+
+    def in_range(self, ids: np.ndarray) -> np.ndarray:
+        """Say which ids name a sample."""
+        return (ids >= 0) & (ids < self.samples)
+
+    def dots(self, graph: str, left: np.ndarray, right: np.ndarray) -> np.ndarray | None:
+        """Return float32 [n], the cosines of pairs of samples in "query>bank"; None without them.
+
+        Both ids int64 [n] must be in range.
+        """
+        query, _, bank = graph.partition(">")
+        first, second = self.vectors(query), self.vectors(bank)
+        if first is None or second is None:
+            return None
+        out = np.empty(len(left), np.float32)
+        for start in range(0, len(left), _PAIRS):
+            step = slice(start, start + _PAIRS)
+            out[step] = pair_similarity(first.rows(left[step]), second.rows(right[step]))
+        return out
+
+
+def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
+    """Return a list column [rows, width]; the schema check saw to its lengths."""
+    return list_matrix(table[column], width)
+
+
+def encode(column: pa.ChunkedArray, code: Callable[[str | None], int]) -> np.ndarray:
+    """Return an int64 code for each text of a column; `code` is asked once a different value."""
+    coded: Any = column.combine_chunks().dictionary_encode()
+    table = np.array([code(value) for value in [*coded.dictionary.to_pylist(), None]], np.int64)
+    places = pc.fill_null(coded.indices, len(table) - 1)
+    return table[places.to_numpy(zero_copy_only=False)]
+
+
+def codes_of(column: pa.ChunkedArray, codes: Mapping[Any, int]) -> np.ndarray:
+    """Return the known codes of a text column, -1 for words that have none."""
+    return encode(column, lambda word: codes.get(word, -1))
+
+
+def drawn(total: int, count: int, purpose: str) -> np.ndarray:
+    """Draw up to `count` row numbers of `total`, ascending, the same ones every time."""
+    if total <= count:
+        return np.arange(total)
+    picks = draw_uint64(0, np.arange(2 * count), f"verify/{purpose}")[:, 0] % np.uint64(total)
+    return np.unique(picks.astype(np.int64))[:count]

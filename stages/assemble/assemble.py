@@ -1,0 +1,176 @@
+"""From the edges of all miners to one row an anchor: what a trainer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...manifests.agreement import Agreement
+from ...manifests.artifact import Artifact, Output
+from ...manifests.schema import CODES, FLOATS, IDS, PAIRS, Role, padded_list
+from ...manifests.vectors import Rows, VectorStore
+from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
+from .judge import Judge
+from .rows import Lists, choose_lists
+from .table import EdgeRows
+
+FILL = "random"
+"""Miner whose negatives are a fill; a second one in a run is "random-2"."""
+MOST_POSITIVES = 16
+"""Length of the list of positives when none was asked for, at most."""
+
+
+class MinerRef(BaseModel):
+    """A miner as the assembly knows it.
+
+    `positives` is the number of places that it may need among the positives of a row; None means
+    `capacity` for a miner of positives, and none for others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    role: Role
+    capacity: int = Field(default=1, ge=0)
+    positives: int | None = Field(default=None, ge=0)
+
+    @property
+    def places(self) -> int:
+        """Places among the positives of a row."""
+        if self.positives is not None:
+            return self.positives
+        return self.capacity if self.role is Role.POSITIVE else 0
+
+
+class Assemble(Stage):
+    """Merge the edges of a part and choose the lists of each anchor.
+
+    Positives: the first P different ones, in the order of miners, then in the order of each list.
+    Negatives: likewise the first K that are no positive and no false negative of the anchor.
+    False negatives (eliminate, attract): the F nearest. Positives that found no place among P are
+    offered to the places that are left: they, too, must not be contrasted. Anchors without a
+    positive get no row.
+
+    Inputs: samples, groups, edges:<id> of every miner, and at most one `vectors:<caption space>`
+    (used to judge negatives where there are no labels).
+
+    Files of a part: "pairs.parquet" (PAIRS without pair_id), "edges.parquet". Facts, all counts
+    but kinds: P, K, F, kinds, pairs, edges, anchors_without_positive, positives, negatives,
+    false_negatives, positive_overflow, negative_overflow, negatives_dropped (a positive or false
+    negative of the anchor), fn_truncated, random_fill, and for source label and caption
+    negatives_judged_by_<source>, negatives_false_by_<source>, and the same for hard_ (fill left
+    out).
+    """
+
+    miners: tuple[MinerRef, ...]
+    """In the order in which they ran; the position is the code in `*_kinds`."""
+    positives: int | None = Field(default=None, ge=1)
+    """P; None: as many places as the miners may need, 1 to 16."""
+    negatives: int = Field(default=4, ge=0)
+    """K."""
+    false_negatives: int = Field(default=8, ge=0)
+    """F."""
+
+    @property
+    def positive_places(self) -> int:
+        """P as it stands in every row."""
+        if self.positives is not None:
+            return self.positives
+        return min(max(sum(miner.places for miner in self.miners), 1), MOST_POSITIVES)
+
+    def plan(self, inputs: Inputs) -> list[Task]:
+        """One task a part of `samples`."""
+        return task_per_part(inputs["samples"])
+
+    def resources(self, inputs: Inputs) -> Resources:
+        """One core; labels and groups of all samples."""
+        return Resources(memory_bytes=(700 << 20) + 24 * inputs["samples"].rows)
+
+    def open(self, inputs: Inputs) -> Worker:
+        """Load group ids and what judges negatives; edges are read part by part."""
+        samples, groups = inputs["samples"], inputs["groups"]
+        starts = dict(zip(samples.parts, samples.starts(), strict=False))
+        group_ids = groups.array(groups.parts[0])
+        judge = Judge.of(samples, _captions(inputs))
+        edges = [inputs[f"edges:{miner.id}"] for miner in self.miners]
+
+        def assemble(task: Task) -> Output:
+            first, part = int(starts[task.part]), task.part
+            anchors = np.arange(first, first + samples.receipt(part).rows)
+            table, rows = _merge(edges, part, first)
+            lengths = (self.positive_places, self.negatives, self.false_negatives)
+            lists = choose_lists(rows, anchors, lengths)
+            kept = np.flatnonzero((lists.positives.ids >= 0).any(axis=1))
+            splits = samples.table(part, ["split"])["split"]
+            pairs = self._pairs(lists.of(kept), anchors[kept])
+            pairs["group_id"] = pa.array(np.asarray(group_ids[anchors[kept]], np.int64))
+            pairs["split"] = splits.take(pa.array(kept))
+            schema = pa.schema([field for field in PAIRS if field.name != "pair_id"])
+            pair_table = pa.table([pairs[name] for name in schema.names], schema=schema)
+            facts = self._facts(lists, kept, table.num_rows)
+            facts |= judge.facts(anchors[kept], lists.negatives.of(kept), self._fillers())
+            files = {"pairs.parquet": pair_table, "edges.parquet": table}
+            return Output(len(kept), files, facts)
+
+        return assemble
+
+    def _fillers(self) -> np.ndarray:
+        """Return the codes of the miners that fill."""
+        ids = (miner.id.split("-")[0] for miner in self.miners)
+        return np.flatnonzero([name == FILL for name in ids])
+
+    def _pairs(self, lists: Lists, anchors: np.ndarray) -> dict[str, Any]:
+        pairs: dict[str, Any] = {"anchor_id": pa.array(anchors)}
+        for name, chosen in (("positive", lists.positives), ("negative", lists.negatives)):
+            weights = chosen.shares() if name == "positive" else chosen.weights
+            pairs |= {
+                f"{name}_ids": padded_list(chosen.ids, IDS),
+                f"{name}_scores": padded_list(chosen.scores, FLOATS),
+                f"{name}_weights": padded_list(weights, FLOATS),
+                f"{name}_kinds": padded_list(chosen.kinds, CODES),
+            }
+        pairs["false_negative_ids"] = padded_list(lists.false_negatives.ids, IDS)
+        pairs["weight"] = pa.array(np.ones(len(anchors), np.float32))
+        pairs["cluster_id"] = pa.array(np.full(len(anchors), -1, np.int64))
+        pairs["rule"] = lists.rules([miner.id for miner in self.miners])
+        return pairs
+
+    def _facts(self, lists: Lists, kept: np.ndarray, edges: int) -> dict[str, Any]:
+        chosen = lists.of(kept)
+        fills = np.isin(chosen.negatives.kinds, self._fillers())
+        return {
+            "P": self.positive_places,
+            "K": self.negatives,
+            "F": self.false_negatives,
+            "kinds": [miner.id for miner in self.miners],
+            "pairs": len(kept),
+            "edges": edges,
+            "anchors_without_positive": len(lists.positives.ids) - len(kept),
+            "positives": int((chosen.positives.ids >= 0).sum()),
+            "negatives": int((chosen.negatives.ids >= 0).sum()),
+            "false_negatives": int((chosen.false_negatives.ids >= 0).sum()),
+            "random_fill": int(fills.sum()),
+            **lists.overflow,
+        }
+
+
+def _captions(inputs: Inputs) -> tuple[VectorStore, Agreement] | None:
+    for key, artifact in inputs.items():
+        if key.startswith("vectors:"):
+            store = VectorStore(key.removeprefix("vectors:"), Rows.of(artifact))
+            return store, Agreement.of(store)
+    return None
+
+
+def _merge(edges: Sequence[Artifact], part: str, first: int) -> tuple[pa.Table, EdgeRows]:
+    """Return the edges of a part by anchor, miner and order, and the same as numpy columns."""
+    tables = [artifact.table(part) for artifact in edges]
+    table = pa.concat_tables(tables)
+    miner = np.repeat(np.arange(len(tables)), [item.num_rows for item in tables])
+    order = np.argsort(table["anchor_id"].to_numpy(), kind="stable")
+    table = table.take(pa.array(order))
+    return table, EdgeRows.of(table, miner[order], first)

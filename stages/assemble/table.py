@@ -1,0 +1,70 @@
+"""The columns of `edges` that decide a pair row, as numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+
+from ...manifests.schema import Action, Role
+
+ROLES = (Role.POSITIVE, Role.NEGATIVE, Role.FALSE_NEGATIVE)
+MASKING = (Action.ELIMINATE, Action.ATTRACT)
+
+
+@dataclass(frozen=True)
+class EdgeRows:
+    """Rows of one part, by anchor, then by miner, then by order in the miner's list.
+
+    Attributes:
+        anchors: int64 [n], row of the anchor in the part.
+        others: int64 [n] sample ids.
+        kinds: int64 [n], position of the miner.
+        scores: float32 [n], similarity; NaN where there is none.
+        weights: float32 [n].
+        roles: int64 [n], position in `ROLES`; -1 for refused candidates and for false negatives
+            with an action that does not mask.
+    """
+
+    anchors: np.ndarray
+    others: np.ndarray
+    kinds: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray
+    roles: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table, kinds: np.ndarray, first: int) -> EdgeRows:
+        """Read the columns; `first` is the id of the part's first sample."""
+        roles = _codes(table["role"], [str(role) for role in ROLES])
+        acts = _codes(table["action"], [str(action) for action in MASKING])
+        unmasked = (roles == ROLES.index(Role.FALSE_NEGATIVE)) & (acts < 0)
+        return cls(
+            anchors=table["anchor_id"].to_numpy() - first,
+            others=_ids(table["other_id"]),
+            kinds=kinds,
+            scores=table["similarity"].to_numpy().astype(np.float32),
+            weights=table["weight"].to_numpy(),
+            roles=np.where(unmasked, -1, roles),
+        )
+
+    def with_role(self, role: Role) -> EdgeRows:
+        """Return the taken edges of one role that point to a sample."""
+        return self.at(np.flatnonzero((self.roles == ROLES.index(role)) & (self.others >= 0)))
+
+    def at(self, rows: np.ndarray) -> EdgeRows:
+        """Return some of the rows."""
+        return EdgeRows(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+
+def _codes(column: pa.ChunkedArray, values: list[str]) -> np.ndarray:
+    """Return the position of each text in `values`, int64; -1 for others and null."""
+    encoded = pa.concat_arrays([pa.array([], column.type), *column.chunks]).dictionary_encode()
+    known = {value: code for code, value in enumerate(values)}
+    table = np.array([*(known.get(v, -1) for v in encoded.dictionary.to_pylist()), -1])
+    return table[encoded.indices.fill_null(len(table) - 1).to_numpy()]
+
+
+def _ids(column: pa.ChunkedArray) -> np.ndarray:
+    return column.fill_null(-1).to_numpy()

@@ -1,0 +1,147 @@
+"""For every row of one space, its nearest rows in another: more than are wanted in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+import faiss
+import numpy as np
+
+from ...manifests.artifact import Artifact, Output
+from ...manifests.schema import NO_ID
+from ...manifests.vectors import Rows, widen
+from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
+from . import ivf
+from .exact import BLOCK_ROWS, Device, nearest
+from .folds import Folds, fold, split_codes
+from .index import PROBE_QUERIES, aim, equal_rows
+
+Search = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+"""(queries float32 [n, d], split codes int32 [n], length) -> lists of folds."""
+
+
+class Join(Stage):
+    """Finds the `k + overfetch` nearest rows of the bank for each row of the query space.
+
+    Only rows of the same split are found, never the sample itself, never a row without a vector.
+    Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out.
+
+    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space).
+    Files: "ids.npy" int64 [rows, k + overfetch] by falling similarity, ties by id, -1 fill;
+    "sims.npy" float32, 0 where the id is -1. Facts: exact, queries (rows with a vector), and for
+    inverted files nprobe and probe_recall.
+
+    Memory of a worker: one part of queries, one block of bank rows, and about 60 bytes a row of
+    the bank; the vectors themselves are read through the page cache.
+
+    Attributes:
+        graph: "<query space>><bank space>".
+        k: neighbours wanted in the end.
+        overfetch: how many more are kept, for near-duplicates that will be taken out.
+        device: "auto" takes a GPU when FAISS sees one; only for exact search.
+    """
+
+    graph: str
+    k: int = 64
+    overfetch: int = 16
+    device: Annotated[Device, Runtime()] = "auto"
+
+    def plan(self, inputs: Inputs) -> list[Task]:
+        """Plan one task for each part of the query space."""
+        return task_per_part(inputs["query"])
+
+    def resources(self, inputs: Inputs) -> Resources:
+        """One block of the bank, one part of queries with their lists, the ids of the bank."""
+        return search_resources(inputs, self.k + self.overfetch, self.device)
+
+    def open(self, inputs: Inputs) -> Worker:
+        """Open the bank and return the search."""
+        query, samples = inputs["query"], inputs["samples"]
+        splits = split_codes(samples)
+        bank = Rows.of(inputs["bank"])
+        folds = fold(bank, equal_rows(inputs["index"]), splits)
+        search, facts = self._search(inputs, folds)
+        starts = dict(zip(query.parts, query.starts(), strict=False))
+        length = self.k + self.overfetch
+
+        def run(task: Task) -> Output:
+            vectors = widen(query.array(task.part))
+            own = int(starts[task.part]) + np.arange(len(vectors))
+            asked = np.flatnonzero(vectors.any(axis=1))
+            ids = np.full((len(vectors), length), NO_ID, np.int64)
+            sims = np.zeros((len(vectors), length), np.float32)
+            found = search(vectors[asked], splits[own[asked]], length + 1)
+            ids[asked], sims[asked] = folds.unfold(*found, own[asked], length)
+            files = {"ids.npy": ids, "sims.npy": sims}
+            return Output(len(ids), files, {**facts, "queries": len(asked)})
+
+        return run
+
+    def _search(self, inputs: Inputs, folds: Folds) -> tuple[Search, dict[str, Any]]:
+        index = inputs["index"]
+        if index.receipts[0].facts["exact"]:
+            return self._exact(folds), {"exact": True}
+        shards = [_map_index(index, part) for part in index.parts]
+        centroids = ivf.centroids_of(shards[0])
+        probes, recall = self._probes(inputs, folds, centroids)
+
+        def search(
+            queries: np.ndarray, splits: np.ndarray, length: int
+        ) -> tuple[np.ndarray, np.ndarray]:
+            chosen = ivf.choose_lists(queries, centroids, probes)
+            return ivf.search(queries, splits, chosen, shards, folds, length)
+
+        return search, {"exact": False, "nprobe": probes, "probe_recall": recall}
+
+    def _exact(self, folds: Folds) -> Search:
+        def search(
+            queries: np.ndarray, splits: np.ndarray, length: int
+        ) -> tuple[np.ndarray, np.ndarray]:
+            ids = np.full((len(queries), length), NO_ID, np.int64)
+            sims = np.zeros((len(queries), length), np.float32)
+            for code, pool in folds.pools.items():
+                rows = np.flatnonzero(splits == code)
+                ids[rows], sims[rows] = nearest(queries[rows], pool, length, self.device)
+            return ids, sims
+
+        return search
+
+    def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
+        """Take the index's choice, or choose for queries of another space."""
+        facts = inputs["index"].receipts[0].facts
+        if inputs["query"].fingerprint == inputs["bank"].fingerprint:
+            return facts["nprobe"], facts["probe_recall"]
+        rows = Rows.of(inputs["query"])
+        valid = _rows_with_vector(rows)
+        chosen = ivf.draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
+        probes, recall = ivf.choose_probes(
+            widen(rows.take(chosen)),
+            folds.splits[chosen],
+            centroids,
+            folds,
+            aim(facts["min_recall"]),
+            (0, self.k),
+        )
+        return probes, round(recall, 4)
+
+
+def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:
+    """Say what a worker that searches the bank occupies."""
+    dim = int(inputs["bank"].receipts[0].facts["dim"]) if inputs["bank"].receipts else 1
+    part = max((receipt.rows for receipt in inputs["query"].receipts), default=0)
+    queries = part * (8 * dim + 60 * length)
+    rows = 60 * int(inputs["bank"].starts()[-1])
+    gpu = device == "auto" and hasattr(faiss, "knn_gpu") and faiss.get_num_gpus() > 0
+    memory = (300 << 20) + queries + 10 * dim * BLOCK_ROWS + rows
+    return Resources(gpus=float(gpu), memory_bytes=memory)
+
+
+def _map_index(index: Artifact, part: str) -> faiss.IndexIVF:
+    flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
+    return cast(faiss.IndexIVF, faiss.read_index(str(index.file(part, "faiss")), flags))
+
+
+def _rows_with_vector(rows: Rows) -> np.ndarray:
+    found = [start + np.flatnonzero(block.any(axis=1)) for start, block in rows.blocks()]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from curate.manifests import false_negative_mask
+
+
+def by_loops(fn, anchors, groups, ids, id_groups, positives):
+    mask = np.zeros((len(anchors), len(ids)), bool)
+    for i, anchor in enumerate(anchors):
+        for j, other in enumerate(ids):
+            same = any(a == b and a >= 0 for a, b in zip(groups[i], id_groups[j], strict=True))
+            listed = other in fn[i] or other in positives[i] or other == anchor
+            mask[i, j] = other < 0 or same or listed
+    return mask
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_equals_loops(seed):
+    rng = np.random.default_rng(seed)
+    b, m, f, p, c = rng.integers(1, 9), rng.integers(1, 30), rng.integers(0, 6), 2, 1 + seed % 3
+    top = 25
+    anchors, ids = rng.integers(0, top, b), rng.integers(-1, top, m)
+    fn, positives = rng.integers(-1, top, (b, f)), rng.integers(-1, top, (b, p))
+    groups, id_groups = rng.integers(-1, 20, (b, c)), rng.integers(-1, 20, (m, c))
+    given = [torch.from_numpy(x) for x in (fn, anchors, groups, ids, id_groups, positives)]
+    expected = by_loops(fn, anchors, groups, ids, id_groups, positives)
+    assert np.array_equal(false_negative_mask(*given).numpy(), expected)
+
+
+def test_one_group_column_may_be_a_vector():
+    mask = false_negative_mask(
+        fn_ids=torch.tensor([[9, -1]]),
+        anchor_ids=torch.tensor([1]),
+        anchor_groups=torch.tensor([1]),
+        gathered_ids=torch.tensor([1, 2, 9, 4, 5]),
+        gathered_groups=torch.tensor([1, 1, 9, 4, 5]),
+    )
+    assert mask.tolist() == [[True, True, True, False, False]]
+
+
+def test_nothing_gathered_and_no_groups():
+    empty = torch.zeros(3, 0, dtype=torch.int64)
+    mask = false_negative_mask(empty, torch.arange(3), empty, torch.zeros(0).long(), empty[:0])
+    assert mask.shape == (3, 0)
+    ids = torch.tensor([0, 7])
+    mask = false_negative_mask(empty, torch.arange(3), empty, ids, empty[:2])
+    assert mask.tolist() == [[True, False], [False, False], [False, False]]

@@ -1,0 +1,330 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_pairset import edit, edit_manifest, write_tiny_pairset
+from torch.utils.data import DataLoader
+
+from curate.manifests import PairStream, StateMismatch, StreamError, TooManyBadImages
+from curate.manifests.errors import PairsetError, UsageError
+from curate.manifests.stream import ImageTransform
+from curate.manifests.stream.images import FailureBudget
+
+# The machine may have fewer cores than a topology has workers; that is no matter here.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+G = 24
+SMALL = ImageTransform(8)
+
+
+def noisy(image, draw):
+    """A transform with a random part, to see that draws do not depend on the topology."""
+    noise = torch.from_numpy(np.random.default_rng(draw).random((3, 4, 4), np.float32))
+    return ImageTransform(4)(image) + noise
+
+
+def content(batch):
+    """What each pair of a batch is, images and all, apart from who shares an image with whom."""
+    out = []
+    for at, pair in enumerate(batch.pair_id.tolist()):
+        parts = [batch.anchor[at : at + 1], batch.positive[at], batch.negative[at]]
+        pixels = tuple(
+            batch.images[i].numpy().tobytes() if i >= 0 else b"" for i in torch.cat(parts)
+        )
+        out.append((pair, bool(batch.valid[at]), hash(pixels), tuple(batch.fn_ids[at].tolist())))
+    return out
+
+
+class Ranks:
+    """All ranks of a job, one after the other in this process."""
+
+    def __init__(self, root, world, workers, state=None, **settings):
+        settings = {"transform": noisy, "seed": 3, **settings}
+        self.loaders = [
+            PairStream(root, G, rank=rank, world_size=world, **settings).loader(workers)
+            for rank in range(world)
+        ]
+        for loader in self.loaders if state else []:
+            loader.load_state_dict(state)
+
+    def run(self, batches=None):
+        """Return the global batches of (the rest of) an epoch."""
+        streams = [iter(loader) for loader in self.loaders]
+        out = []
+        while batches is None or len(out) < batches:
+            parts = [next(stream, None) for stream in streams]
+            if parts[0] is None:
+                assert parts == [None] * len(parts)
+                break
+            out.append([pair for part in parts for pair in content(part)])
+        return out
+
+    def state(self):
+        states = [loader.state_dict() for loader in self.loaders]
+        assert all(state == states[0] for state in states)
+        return states[0]
+
+
+def test_an_epoch_meets_every_pair_once_with_the_right_images(tiny):
+    stream = PairStream(tiny.root, 20, transform=ImageTransform(16), drop_last=False)
+    assert stream.split == "train"
+    seen = []
+    for batch in stream:
+        for at in range(len(batch)):
+            if batch.valid[at]:
+                sample = int(batch.sample_id[batch.anchor[at]])
+                assert sample == batch.pair_id[at]
+                seen.append(sample)
+        one = int(batch.sample_id[0])
+        pixels = np.asarray(Image.open(io.BytesIO(tiny.payloads[one])).convert("RGB"))
+        assert np.array_equal((batch.images[0].permute(1, 2, 0) * 255).round().numpy(), pixels)
+    assert sorted(seen) == [i for i, split in enumerate(tiny.splits) if split == "train"]
+
+
+def test_the_last_batch_is_dropped_or_filled_with_invalid_repeats(tiny):
+    pairs = tiny.splits.count("train")
+    dropping = PairStream(tiny.root, G, transform=SMALL)
+    filling = PairStream(tiny.root, G, transform=SMALL, drop_last=False)
+    assert (len(dropping), len(filling)) == (pairs // G, pairs // G + 1)
+    *whole, last = list(filling)
+    assert all(bool(batch.valid.all()) for batch in whole)
+    assert int(last.valid.sum()) == pairs % G
+    assert float(last.weight.sum()) == pairs % G
+    assert [b.pair_id.tolist() for b in dropping] == [b.pair_id.tolist() for b in whole]
+    tails = set()
+    for epoch in range(4):
+        dropping.set_epoch(epoch)
+        used = {int(pair) for batch in dropping for pair in batch.pair_id}
+        assert len(used) == pairs // G * G
+        tails.add(frozenset(range(200)) - used)
+    assert len(tails) == 4
+
+
+def test_ranks_and_workers_never_change_the_order(tiny):
+    expected = Ranks(tiny.root, 1, 0).run()
+    assert len(expected) == len(PairStream(tiny.root, G))
+    for world, workers in [(1, 1), (1, 3), (2, 0), (2, 3), (4, 1)]:
+        assert Ranks(tiny.root, world, workers).run() == expected, (world, workers)
+
+
+def test_a_stopped_stream_goes_on_anywhere_twice_and_over_the_epoch(tiny):
+    whole = Ranks(tiny.root, 1, 0)
+    expected = whole.run() + whole.run()
+    first = Ranks(tiny.root, 2, 2)
+    got = first.run(2)
+    assert first.state()["samples_in_epoch"] == 2 * G
+    second = Ranks(tiny.root, 4, 0, first.state())
+    got += second.run(3)
+    third = Ranks(tiny.root, 1, 3, second.state())
+    got += third.run()
+    state = third.state()
+    assert (state["epoch"], state["samples_in_epoch"]) == (1, 0)
+    fourth = Ranks(tiny.root, 2, 0, state)
+    got += fourth.run(1)
+    got += Ranks(tiny.root, 1, 1, fourth.state()).run()
+    assert got == expected
+
+
+def test_an_early_end_goes_on_and_a_new_epoch_reaches_living_workers(tiny):
+    loader = PairStream(tiny.root, G, transform=SMALL).loader(2)
+    quiet = PairStream(tiny.root, G, transform=SMALL)
+
+    def epoch_of(number):
+        quiet.seek(number)
+        return [batch.pair_id.tolist() for batch in quiet]
+
+    got = []
+    for batch in loader:
+        got.append(batch.pair_id.tolist())
+        assert loader.stream.place == (0, 0)  # a worker that starts late must still read this
+        if len(got) == 3:
+            break
+    assert (loader.epoch, loader.batches_done) == (0, 3)
+    got += [batch.pair_id.tolist() for batch in loader]
+    assert got == epoch_of(0)
+    assert loader.epoch == 1
+    assert [batch.pair_id.tolist() for batch in loader] == epoch_of(1)
+    loader.set_epoch(7)
+    assert [batch.pair_id.tolist() for batch in loader] == epoch_of(7)
+    loader.set_epoch(8)
+    next(iter(loader))
+    loader.set_epoch(8)
+    assert loader.batches_done == 1
+    assert len(epoch_of(0)) == len(loader)
+
+
+def test_the_last_batch_of_an_epoch_is_followed_by_the_next_epoch(tiny):
+    loader = PairStream(tiny.root, G, transform=SMALL).loader()
+    for batch in loader:
+        del batch
+        if loader.state_dict()["epoch"] == 1:
+            break
+    assert (loader.epoch, loader.batches_done) == (1, 0)
+    assert len(list(loader)) == len(loader)
+
+
+def test_a_plain_dataloader_gives_the_same_batches(tiny):
+    stream = PairStream(tiny.root, G, transform=SMALL)
+    expected = [batch.pair_id.tolist() for batch in stream]
+    loader = DataLoader(stream, batch_size=None, num_workers=2)
+    assert len(loader) == len(expected)
+    assert [batch.pair_id.tolist() for batch in loader] == expected
+    again = PairStream(tiny.root, G, transform=SMALL)
+    again.load_state_dict(stream.state_at(0, 4))
+    assert [batch.pair_id.tolist() for batch in again] == expected[4:]
+    assert again.state_dict()["samples_in_epoch"] == 4 * G
+
+
+def test_spawned_workers_read_the_same(tiny, tmp_path):
+    settings = {"transform": SMALL, "memory_budget": 0, "cache": tmp_path, "captions": True}
+    stream = PairStream(tiny.root, 60, **settings)
+    assert stream.columns.place != "memory"
+    expected = [(batch.pair_id.tolist(), batch.captions) for batch in stream]
+    loader = stream.loader(1, multiprocessing_context="spawn")
+    assert [(batch.pair_id.tolist(), batch.captions) for batch in loader] == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"seed": 4}, "seed: 3 in the state, 4 here"),
+        ({"split": "val", "batch_size": 4}, "split: 'train' in the state, 'val' here"),
+        ({"batch_size": 20}, "does not divide the 48 pairs"),
+    ],
+)
+def test_a_state_of_another_stream_is_refused(tiny, change, text):
+    state = PairStream(tiny.root, G, seed=3).state_at(2, 2)
+    other = PairStream(**{"root": tiny.root, "batch_size": G, "seed": 3, **change})
+    with pytest.raises(StateMismatch, match=text):
+        other.load_state_dict(state)
+    other.load_state_dict(state, strict=False)
+    assert other.place[0] in (2, 3)
+
+
+def test_a_state_of_another_pairset_or_version_is_refused(tiny, copy):
+    state = PairStream(tiny.root, G).state_at(0, 2)
+    with edit_manifest(copy) as manifest:
+        manifest["created_by"] = "somebody else"
+    with pytest.raises(StateMismatch, match="manifest_id"):
+        PairStream(copy, G).load_state_dict(state)
+    with pytest.raises(StateMismatch, match="version 2"):
+        PairStream(tiny.root, G).load_state_dict({**state, "v": 2})
+    other_order = {"algo": "feistel9", "mode": "global"}
+    with pytest.raises(StateMismatch, match="feistel9"):
+        PairStream(tiny.root, G).load_state_dict({**state, "order": other_order})
+
+
+def test_another_batch_size_goes_on_at_a_common_boundary(tiny):
+    expected = [p for b in PairStream(tiny.root, 12, transform=SMALL) for p in b.pair_id.tolist()]
+    other = PairStream(tiny.root, 12, transform=SMALL)
+    other.load_state_dict(PairStream(tiny.root, G).state_at(0, 3))
+    got = [pair for batch in other for pair in batch.pair_id.tolist()]
+    assert got == expected[3 * G :]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_images_leave_the_order_and_cost_only_their_pairs(tiny, copy, damage, workers):
+    bad = [4, 11, 150]
+    damage(copy, bad)
+    settings = {"transform": SMALL, "drop_last": False, "max_bad_fraction": 0.1}
+    good = list(PairStream(tiny.root, G, **settings))
+    masked = list(PairStream(copy, G, **settings).loader(workers))
+    assert [b.pair_id.tolist() for b in masked] == [b.pair_id.tolist() for b in good]
+    assert sum(b.bad_images for b in masked) >= 3
+    for one, other in zip(good, masked, strict=True):
+        ids = set(other.sample_id.tolist())
+        assert set(one.sample_id.tolist()) - ids == set(one.sample_id.tolist()) & set(bad)
+        for at in range(len(one)):
+            anchor = int(one.pair_id[at])
+            if anchor in bad:
+                assert not other.valid[at]
+                assert other.weight[at] == 0
+
+
+def test_a_spent_budget_and_a_strict_stream_stop(copy, damage):
+    damage(copy, range(0, 200, 10))
+    with pytest.raises(TooManyBadImages, match=r"max_bad_fraction=0\.005"):
+        list(PairStream(copy, G, transform=SMALL, max_bad_fraction=0.005))
+    with pytest.raises(TooManyBadImages, match=r"max_bad_fraction=0\.005"):
+        list(PairStream(copy, G, transform=SMALL, max_bad_fraction=0.005).loader(2))
+    with pytest.raises(StreamError, match=r"sample_id \d+0 \(images/part-0000\d.tar at \d+\)"):
+        list(PairStream(copy, G, transform=SMALL, on_bad_image="raise"))
+
+
+def test_the_budget_is_a_share_of_what_was_read():
+    budget = FailureBudget(0.01)
+    budget.read = 100_000
+    for _ in range(1000):
+        budget.spend("x", ValueError())
+    with pytest.raises(TooManyBadImages, match="1001 of 100000"):
+        budget.spend("x", ValueError())
+
+
+def test_a_missing_shard_is_many_bad_images_and_names_itself(copy):
+    (copy / "images/part-00001.tar").unlink()
+    with pytest.raises(TooManyBadImages, match="part-00001"):
+        list(PairStream(copy, G, transform=SMALL))
+
+
+def test_a_sample_without_an_image_costs_no_budget(copy):
+    with edit(copy, "samples") as rows:
+        rows[3].update(shard="", offset=0, size=0)
+    stream = PairStream(copy, G, transform=SMALL, max_bad_fraction=0.0, drop_last=False)
+    valid = {
+        p for b in stream for p, v in zip(b.pair_id.tolist(), b.valid.tolist(), strict=True) if v
+    }
+    assert 3 not in valid
+    assert len(valid) >= 150
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"world_size": 5}, "multiple of world_size=5"),
+        ({"batch_size": 0}, "positive multiple"),
+        ({"rank": 2, "world_size": 2}, "rank must be in"),
+        ({"order": "blok"}, "allowed: global"),
+        ({"on_bad_image": "skip"}, "allowed: 'mask', 'raise'"),
+        ({"split": "trian"}, "there are: 'train', 'val'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(tiny, settings, text):
+    with pytest.raises(UsageError, match=text):
+        PairStream(**{"root": tiny.root, "batch_size": G, **settings})
+
+
+def test_a_batch_larger_than_the_split_is_refused(tiny):
+    with pytest.raises(StreamError, match="not one batch"):
+        PairStream(tiny.root, 10_000)
+    assert len(PairStream(tiny.root, 10_000, drop_last=False)) == 1
+
+
+def test_no_images_and_no_pairset(tmp_path):
+    write_tiny_pairset(tmp_path / "vectors", samples=40, with_images=False)
+    with pytest.raises(StreamError, match="holds no images"):
+        PairStream(tmp_path / "vectors", 4)
+    with pytest.raises(PairsetError):
+        PairStream(tmp_path, 4)
+
+
+def test_without_splits_all_pairs_are_streamed(copy):
+    for table in ("pairs", "samples"):
+        for file in range(2):
+            with edit(copy, table, file) as rows:
+                for row in rows:
+                    row["split"] = ""
+    stream = PairStream(copy, G)
+    assert (stream.split, stream.pairs) == (None, 200)
+
+
+def test_a_transform_of_another_kind_is_refused(tiny):
+    with pytest.raises(StreamError, match="float32 tensor"):
+        next(iter(PairStream(tiny.root, G, transform=lambda image, draw: torch.zeros(3))))
+
+
+def test_normalising_transform(tiny):
+    image = Image.new("RGB", (20, 10), (255, 0, 51))
+    out = ImageTransform(4, mean=(0.5, 0.5, 0.2), std=(0.5, 0.25, 0.1))(image)
+    assert out.shape == (3, 4, 4)
+    assert torch.allclose(out[:, 0, 0], torch.tensor([1.0, -2.0, 0.0]), atol=1e-6)
