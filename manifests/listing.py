@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -32,7 +33,7 @@ class FoundFile:
         path: the same, relative to the folder that was listed, with "/" between the steps.
         size: bytes; -1 where the file system does not say.
         stamp: etag or time of the last change, as text; "" where the file system has none.
-        unsafe: why the file must not be read (a link that leaves the folder), or "".
+        unsafe: why the file must not be read (a link that leaves the folder, a pipe), or "".
     """
 
     url: str
@@ -204,6 +205,8 @@ def _local(entry: os.DirEntry[str], path: str, real_root: str) -> FoundFile:
         status = entry.stat()
     except OSError:
         return FoundFile(entry.path, path, -1, "", unsafe)
+    if not unsafe and not stat.S_ISREG(status.st_mode):
+        unsafe = "not a regular file"
     return FoundFile(entry.path, path, status.st_size, str(status.st_mtime_ns), unsafe)
 
 

@@ -51,10 +51,13 @@ class Rows:
             self._maps[number] = np.asarray(loaded)
         return self._maps[number]
 
-    def take(self, ids: np.ndarray) -> np.ndarray:
-        """Return copies of the rows at `ids` (any shape, 0 <= id < len), [*ids.shape, width]."""
+    def take(self, ids: np.ndarray, columns: int | None = None) -> np.ndarray:
+        """Return copies of the rows at `ids` (any shape, 0 <= id < len), [*ids.shape, width].
+
+        With `columns`, only the first that many columns.
+        """
         flat = np.asarray(ids, np.int64).reshape(-1)
-        first = self.part(0)
+        first = self.part(0)[:, :columns]
         out = np.empty((len(flat), first.shape[1]), first.dtype)
         order = np.argsort(flat, kind="stable")
         ascending = flat[order]
@@ -62,7 +65,7 @@ class Rows:
         for number in np.flatnonzero(np.diff(cuts)):
             low, high = cuts[number], cuts[number + 1]
             inside = ascending[low:high] - self.starts[number]
-            out[order[low:high]] = self.part(int(number))[inside]
+            out[order[low:high]] = self.part(int(number))[:, :columns][inside]
         return out.reshape(*np.shape(ids), first.shape[1])
 
     def blocks(self, rows: int = 8192) -> Iterator[tuple[int, np.ndarray]]:
@@ -112,9 +115,12 @@ class GraphStore:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k] (0 there)."""
-        return self.ids.take(ids), self.similarities.take(ids)
+    def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k] (0 there).
+
+        With `depth`, only the first that many columns.
+        """
+        return self.ids.take(ids, depth), self.similarities.take(ids, depth)
 
 
 def widen(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..stages.base import Stage
 from ..stages.ingest.base import Estimate, Reader
 from .config import Config, graph_spaces
 from .memory import human_bytes
@@ -28,6 +27,10 @@ MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
 EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
 """Samples a second a core by encoder (open_clip: ViT-B-32, bf16; a GPU is 100 times faster)."""
+PROCESS_BYTES = 600 << 20
+"""What a worker holds whatever the corpus: libraries, one part, one block of vectors."""
+ROW_MEMORY = {"census": 120, "groups": 60, "join": 60, "graph": 60, "recall": 60, "mine": 64}
+"""Bytes a sample that a worker of a stage holds besides; documented in the stages."""
 DEFAULT_DIM = 512
 EDGE_BYTES = 16
 ROW_BYTES = 120
@@ -110,7 +113,7 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
         kind = node.name.split(":")[0]
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
         disk, seconds = _costs(node, config, rows, copied)
-        lines.append(Line(node.name, count, _memory(node.stage, kind), disk, seconds))
+        lines.append(Line(node.name, count, _memory(kind, rows), disk, seconds))
     return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
 
 
@@ -122,8 +125,8 @@ def part_rows(rows: int) -> int:
     return min(8192, max(256, math.ceil(rows / 64)))
 
 
-def _memory(stage: Stage, kind: str) -> int:
-    return stage.resources({}).memory_bytes if kind in ("scan", "mine") else 600 << 20
+def _memory(kind: str, rows: int) -> int:
+    return PROCESS_BYTES + ROW_MEMORY.get(kind, 0) * rows
 
 
 def _costs(node: Node, config: Config, rows: int, copied: int) -> tuple[int, float]:

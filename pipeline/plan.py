@@ -92,7 +92,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     plan = _Builder()
     _plan_corpus(plan, config, reader)
     for name, space in config.spaces.items():
-        _plan_space(plan, name, space, config)
+        _plan_space(plan, name, space)
     graphs = dict.fromkeys(config.neighbors)
     for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
         _plan_index(plan, name, config, memory_bytes)
@@ -140,10 +140,10 @@ def array_source(name: str, space: Space) -> ArraySource:
     return ArraySource(of=space.of, **space.settings)
 
 
-def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None:
+def _plan_space(plan: _Builder, name: str, space: Space) -> None:
     if space.encoder == ARRAY:
         stage = ArrayVectors(space=name, source=array_source(name, space))
-        plan.add(f"vectors:{name}", stage, samples="samples")
+        plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
         return
     encoder = open_encoder(name, space)
     if space.of not in encoder.modalities:
@@ -151,9 +151,9 @@ def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None
             f"spaces.{name}.of: encoder {space.encoder} embeds {', '.join(encoder.modalities)}, "
             f"not {space.of!r}. Give vectors instead: encoder: array, path: FILE."
         )
-    stage = Embed(space=name, of=space.of, encoder=encoder)
+    of = "caption" if space.of == "caption" else "image"
+    stage = Embed(space=name, of=of, encoder=encoder)
     plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
-    del config
 
 
 def open_encoder(name: str, space: Space) -> Encoder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,8 +33,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         body = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, OSError) as error:
-        raise StreamError(f"{path} is not a readable checkpoint: {error}") from error
+    except (UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        # torch's own text advises to load the file with code; it is not passed on.
+        raise StreamError(
+            f"{path} is not a readable checkpoint ({type(error).__name__}), or holds more than "
+            "tensors. Move it away to start anew."
+        ) from error
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise StreamError(f"{path} is not a checkpoint of `curate train` ({FORMAT}).")
     return body

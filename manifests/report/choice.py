@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -29,14 +29,19 @@ class Chosen:
 
 
 def choose(
-    pairset: Pairset, interesting: Interesting, drawn: list[int], count: int
+    pairset: Pairset,
+    interesting: Interesting,
+    drawn: list[int],
+    count: int,
+    labels_tell: bool = True,
 ) -> list[Chosen]:
     """Choose `count` anchors: a third at random; the others turn about from four lists.
 
     The lists: a negative that is suspicious, the most similar negatives, masked false negatives,
     and refused candidates (each reason in turn). The same pairset gives the same anchors.
+    `labels_tell` is False where all samples have one label.
     """
-    suspicious = suspicious_anchors(pairset, interesting.hardest)
+    suspicious = suspicious_anchors(pairset, interesting.hardest, labels_tell)
     lists = [
         [Chosen(a, "a negative that may be false") for a in suspicious],
         [Chosen(a, "among the most similar negatives") for a, _ in interesting.hardest],
@@ -69,24 +74,26 @@ def _by_why(chosen: Iterable[Chosen]) -> list[list[Chosen]]:
     return list(kinds.values())
 
 
-def suspicious_anchors(pairset: Pairset, negatives: list[tuple[int, int]]) -> list[int]:
+def suspicious_anchors(
+    pairset: Pairset, negatives: list[tuple[int, int]], labels_tell: bool
+) -> list[int]:
     """Return the anchors of those (anchor, negative) whose labels or captions say the same."""
     ids = np.array(sorted({row for pair in negatives for row in pair}), np.int64)
     if not len(ids):
         return []
     rows = rows_with(pairset, "samples", "sample_id", ids, _COLUMNS).to_pylist()
     samples = {row["sample_id"]: row for row in rows}
-    seen: Callable[[int, int], str] = lambda a, b: resemblance(samples[a], samples[b])  # noqa: E731
-    return list(dict.fromkeys(a for a, b in negatives if seen(a, b)))
+    found = [a for a, b in negatives if resemblance(samples[a], samples[b], labels_tell)]
+    return list(dict.fromkeys(found))
 
 
-def resemblance(anchor: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def resemblance(anchor: Mapping[str, Any], other: Mapping[str, Any], labels_tell: bool) -> str:
     """Say in words why two samples may be of one kind, or "".
 
-    They share a label, or two of their captions share most words (Jaccard >= 0.6, four words or
-    more in one of them).
+    Their first labels are equal, as in the estimate of the false-negative rate; or two of their
+    captions share most words (Jaccard >= 0.6 of at least four words).
     """
-    if shares_label(anchor, other):
+    if labels_tell and anchor["labels"] and anchor["labels"][:1] == other["labels"][:1]:
         return "same label"
     mine = [_words(text) for text in anchor["captions"]]
     theirs = [_words(text) for text in other["captions"]]

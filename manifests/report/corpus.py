@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from .rows import LowestDraws
 EXAMPLES = 3
 """Examples of each reject code."""
 _MAX_LABELS = 50_000
+_MAX_TEXTS = 1000
 _LARGEST_GROUPS = 3
 _DRAWN_GROUPS = 5
 _MEMBERS = 6
@@ -109,7 +112,8 @@ class _Columns:
         self.labels_cut = False
         self._attributes = attributes
         self._have: Counter[str] = Counter()
-        self._range: dict[str, list[object]] = {}
+        self._range: dict[str, list[Any]] = {}
+        self._texts: dict[str, set[str]] = {}
 
     def add(self, table: pa.Table) -> None:
         self.rows += table.num_rows
@@ -123,11 +127,18 @@ class _Columns:
         for name in self._attributes:
             column = table[ATTRIBUTE_PREFIX + name]
             self._have[name] += table.num_rows - column.null_count
-            low_high = pc.call_function("min_max", [column]).as_py()
-            known = [low_high["min"], low_high["max"], *self._range.get(name, [])]
-            values = [value for value in known if value is not None]
-            if values:
-                self._range[name] = [min(values), max(values)]
+            if pa.types.is_string(column.type):
+                seen = self._texts.setdefault(name, set())
+                if len(seen) < _MAX_TEXTS:
+                    seen.update(column.unique().drop_null().to_pylist())
+            else:
+                self._widen(name, pc.call_function("min_max", [column]).as_py())
+
+    def _widen(self, name: str, low_high: dict[str, Any]) -> None:
+        known = [low_high["min"], low_high["max"], *self._range.get(name, [])]
+        values = [value for value in known if value is not None]
+        if values:
+            self._range[name] = [min(values), max(values)]
 
     def _count_labels(self, flat: pa.Array) -> None:
         for entry in flat.value_counts().to_pylist():
@@ -147,8 +158,10 @@ class _Columns:
             Coverage("label", self._have["label"], labels),
         ]
         for name, kind in sorted(self._attributes.items()):
-            low_high = self._range.get(name)
-            detail = "" if not low_high else " to ".join(_short(value) for value in low_high)
+            detail = " to ".join(_short(value) for value in self._range.get(name, []))
+            if name in self._texts:
+                more = "more than " if len(self._texts[name]) >= _MAX_TEXTS else ""
+                detail = f"{more}{len(self._texts[name]):,} distinct"
             found.append(Coverage(f"attribute {name} ({kind})", self._have[name], detail))
         return found
 
@@ -156,8 +169,9 @@ class _Columns:
 def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return str(value)
 
 
 def _groups(pairset: Pairset, sizes: np.ndarray, drawn: list[int]) -> GroupFacts:

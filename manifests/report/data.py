@@ -84,7 +84,8 @@ def collect(
     samples, rejects = scan_samples(pairset, seed), scan_rejects(pairset)
     names = [name for name in pairset.manifest["tables"] if name.startswith("neighbors/")]
     graphs = [scan_graph(pairset, name.removeprefix("neighbors/")) for name in sorted(names)]
-    chosen = choose(pairset, edges.interesting, pairs.drawn, anchors)
+    labels_tell = samples.distinct_labels > 1
+    chosen = choose(pairset, edges.interesting, pairs.drawn, anchors, labels_tell)
     asked = [item.anchor for item in chosen]
     candidates = read_edges(pairset, asked)
     hubs = [row for graph in graphs for row, _ in graph.hubs]
@@ -93,11 +94,11 @@ def collect(
     ids = [*asked, *hubs, *members, *shown[len(asked) :]]
     budget = max(GALLERY_BYTES, anchors * _BYTES_PER_ANCHOR)
     album = Album(pairset, ids, frozenset(asked), budget)
-    cards = make_cards(album, chosen, candidates)
+    cards = make_cards(album, chosen, candidates, labels_tell)
     return ReportData(
         root=str(pairset.root),
         manifest=pairset.manifest,
-        findings=judge(pairset.manifest, pairs, samples, [*graphs]),
+        findings=judge(pairset.manifest, pairs, samples, graphs),
         edges=edges,
         pairs=pairs,
         samples=samples,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,12 +24,14 @@ class Side:
         filled: int64 [length + 1], rows by number of filled places.
         by_miner: id of a miner -> places that it filled, in config order.
         filler: places that a filler (random, self_aug) filled.
+        only_filler: rows with something in them, all of it from fillers.
     """
 
     length: int
     filled: np.ndarray
     by_miner: dict[str, int]
     filler: int
+    only_filler: int
 
     @property
     def places(self) -> int:
@@ -71,7 +72,10 @@ class PairFacts:
 
 def scan_pairs(pairset: Pairset, drawn: int, seed: int) -> PairFacts:
     """Read `pairs` once, row group by row group; `drawn` anchors are drawn."""
-    sides = {side: _Side() for side in ("positive", "negative")}
+    names = {item["id"]: item["miner"] for item in pairset.manifest["miners"]}
+    kinds = [str(kind) for kind in pairset.manifest["kinds"]]
+    fillers = np.array([code for code, kind in enumerate(kinds) if names.get(kind) in FILLERS])
+    sides = {side: _Side(kinds, fillers) for side in ("positive", "negative")}
     draws = LowestDraws(drawn, seed, "report anchors")
     splits: Counter[str] = Counter()
     rows = masking = masked = 0
@@ -88,15 +92,17 @@ def scan_pairs(pairset: Pairset, drawn: int, seed: int) -> PairFacts:
         masked += int(false.sum())
         for side, seen in sides.items():
             seen.add(list_matrix(table[f"{side}_ids"]), list_matrix(table[f"{side}_kinds"]))
-    positives, negatives = (seen.facts(pairset.manifest) for seen in sides.values())
+    positives, negatives = (seen.facts() for seen in sides.values())
     return PairFacts(
         rows, positives, negatives, masking, masked, dict(sorted(splits.items())), draws.ids
     )
 
 
 class _Side:
-    def __init__(self) -> None:
-        self._length = 0
+    def __init__(self, names: list[str], fillers: np.ndarray) -> None:
+        self._names = names
+        self._fillers = fillers
+        self._length = self._only = 0
         self._filled = np.zeros(1, np.int64)
         self._kinds = np.zeros(128, np.int64)
 
@@ -106,13 +112,14 @@ class _Side:
         filled = np.bincount(taken.sum(axis=1), minlength=self._length + 1)
         self._filled = filled + (self._filled if len(self._filled) == len(filled) else 0)
         self._kinds += np.bincount(kinds[taken], minlength=128)
+        mined = taken & ~np.isin(kinds, self._fillers)
+        self._only += int((taken.any(axis=1) & ~mined.any(axis=1)).sum())
 
-    def facts(self, manifest: Any) -> Side:
-        names: list[str] = list(manifest["kinds"])
-        miner = {item["id"]: item["miner"] for item in manifest["miners"]}
+    def facts(self) -> Side:
+        names = self._names
         by_miner = {
             names[code] if code < len(names) else f"kind {code}": int(self._kinds[code])
             for code in np.flatnonzero(self._kinds)
         }
-        filler = sum(n for name, n in by_miner.items() if miner.get(name, name) in FILLERS)
-        return Side(self._length, self._filled, by_miner, filler)
+        filler = int(self._kinds[self._fillers].sum()) if len(self._fillers) else 0
+        return Side(self._length, self._filled, by_miner, filler, self._only)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,14 @@ REASONS = {
     "false_negative": "masked as a false negative",
     "same_label": "has the anchor's label",
     "other_label": "has another label",
-    "mutuality": "not a neighbour the other way round",
-    "rank": "outside the window of ranks",
-    "ratio": "too near: above the ratio to the positive",
-    "margin": "too near: within the margin of the positive",
+    "mutuality": "not mutual",
+    "rank": "outside the ranks",
+    "ratio": "too near the positive (ratio)",
+    "margin": "too near the positive (margin)",
     "min_similarity": "below the least similarity",
     "max_similarity": "above the greatest similarity",
-    "threshold": "did not reach the threshold",
-    "hub_cap": "a hub that was taken often enough",
+    "threshold": "below the threshold",
+    "hub_cap": "a hub, taken often enough",
     "no_vector": "has no vector",
     "not_drawn": "not drawn",
     "overflow": "no place left in the row",
@@ -69,7 +69,8 @@ class Tile:
     similarity: float | None
     said: list[tuple[str, str]]
     label: bool | None
-    alarm: str
+    alarm: str = ""
+    sample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -198,17 +199,30 @@ def shown_ids(edges: Edges, anchors: Sequence[int]) -> list[int]:
     return ids
 
 
-def make_cards(album: Album, chosen: Iterable[Chosen], edges: Edges) -> list[Card]:
-    """Return the cards of the chosen anchors, in their order."""
-    return [_card(album, item, edges.get(item.anchor, {})) for item in chosen]
+def make_cards(
+    album: Album, chosen: Iterable[Chosen], edges: Edges, labels_tell: bool
+) -> list[Card]:
+    """Return the cards of the chosen anchors, in their order.
+
+    Args:
+        album: the samples.
+        chosen: the anchors.
+        edges: their candidates.
+        labels_tell: whether labels can tell samples apart (there is more than one).
+    """
+    return [_card(album, item, edges.get(item.anchor, {}), labels_tell) for item in chosen]
 
 
-def _card(album: Album, item: Chosen, roles: Mapping[str, list[_Candidate]]) -> Card:
+def _card(
+    album: Album, item: Chosen, roles: Mapping[str, list[_Candidate]], labels_tell: bool
+) -> Card:
     anchor = album.row(item.anchor)
     rows, flags = [], []
     for role, title in TITLES.items():
         candidates = roles.get(role, [])
-        tiles = [_tile(album, item.anchor, role, c) for c in candidates[: SHOWN[role]]]
+        tiles = [_tile(album, item.anchor, c) for c in candidates[: SHOWN[role]]]
+        if role == Role.NEGATIVE:
+            tiles = [_alarmed(album, anchor, tile, labels_tell) for tile in tiles]
         if tiles:
             rows.append(TileRow(role, title, tiles, len(candidates) - len(tiles)))
             flags += {Role.FALSE_NEGATIVE: ["masked"], Role.REFUSED: ["refused"]}.get(role, [])
@@ -228,17 +242,23 @@ def _card(album: Album, item: Chosen, roles: Mapping[str, list[_Candidate]]) -> 
     )
 
 
-def _tile(album: Album, anchor: int, role: str, candidate: _Candidate) -> Tile:
+def _alarmed(album: Album, anchor: Mapping[str, Any], tile: Tile, labels_tell: bool) -> Tile:
+    if tile.sample is None:
+        return tile
+    return replace(tile, alarm=resemblance(anchor, album.row(tile.sample), labels_tell))
+
+
+def _tile(album: Album, anchor: int, candidate: _Candidate) -> Tile:
     edge, other = candidate.edge, candidate.edge["other_id"]
     similarity = _similarity(edge, math.nan)
     shown = None if math.isnan(similarity) else similarity
     if other is None:
         text = edge["text"] or edge.get("asset") or ""
-        return Tile("", NO_IMAGE, text, "", shown, candidate.said, None, "")
+        return Tile("", NO_IMAGE, text, "", shown, candidate.said, None)
     mine, row = album.row(anchor), album.row(other)
     if other == anchor:
         note = Thumbnail("", 0, 0, "two views of the anchor itself")
-        return Tile(row["key"], note, "", "", shown, candidate.said, None, "")
+        return Tile(row["key"], note, "", "", shown, candidate.said, None)
     return Tile(
         row["key"],
         album.thumbnail(other),
@@ -247,7 +267,7 @@ def _tile(album: Album, anchor: int, role: str, candidate: _Candidate) -> Tile:
         shown,
         candidate.said,
         shares_label(mine, row),
-        resemblance(mine, row) if role == Role.NEGATIVE else "",
+        sample=other,
     )
 
 

@@ -88,7 +88,7 @@ def skewness(values: np.ndarray) -> float:
 
 
 def doubling_bins(values: np.ndarray, first: int = 0) -> list[tuple[str, int]]:
-    """Count whole numbers >= `first` in bins that double: 0, 1, 2-3, 4-7, ...
+    """Count whole numbers >= `first` in bins that double: 0, 1, 2, 3, 4-7, 8-15, ...
 
     Returns:
         (label, count) of every bin up to the one of the largest value.
@@ -102,7 +102,7 @@ def doubling_bins(values: np.ndarray, first: int = 0) -> list[tuple[str, int]]:
     low = max(first, 1)
     top = int(kept.max())
     while low <= top:
-        high = 1 << low.bit_length()
+        high = low + 1 if low < 4 else 1 << low.bit_length()
         label = str(low) if high - low == 1 else f"{low}–{high - 1}"
         bins.append((label, int(((kept >= low) & (kept < high)).sum())))
         low = high

@@ -205,10 +205,10 @@ def bars(items: Sequence[tuple[str, int]], whole: int | None = None) -> list[Bar
     ]
 
 
-def columns(items: Sequence[tuple[str, int]]) -> Markup:
-    """Return upright columns of counts (labels stand in HTML below), the tallest 96 of 100."""
+def columns(items: Sequence[tuple[str, int]], slots: int) -> Markup:
+    """Return upright columns of counts in the first of `slots` places, the tallest 96 of 100."""
     top = max((count for _, count in items), default=0) or 1
-    width = 100 / max(len(items), 1)
+    width = 100 / max(len(items), slots)
     found = []
     for at, (label, count) in enumerate(items):
         height = max(96 * count / top, 0.6) if count else 0
@@ -231,7 +231,7 @@ def columns(items: Sequence[tuple[str, int]]) -> Markup:
 def interval(value: float, low: float, high: float) -> Markup:
     """Return a share and its interval on a rail that starts at 0 and ends above `high`."""
     end = min(1.0, max(0.05, 1.25 * high))
-    at = [round(300 * share / end, 1) for share in (low, high, value)]
+    at = [round(5 + 290 * share / end, 1) for share in (low, high, value)]
     return Markup(
         '<svg viewBox="0 0 300 14" role="img" aria-label="{} to {}">'
         '<rect class="rail" y="5" width="300" height="4" rx="2"/>'

@@ -30,7 +30,7 @@ class Thumbnail:
 
     Attributes:
         uri: `data:image/webp;base64,...`, or "".
-        note: "" or why there is no picture, for people.
+        note: why there is no picture, for people; "" where the corpus has none.
     """
 
     uri: str
@@ -39,7 +39,8 @@ class Thumbnail:
     note: str = ""
 
 
-NO_IMAGE = Thumbnail("", 0, 0, "no image")
+NO_IMAGE = Thumbnail("", 0, 0)
+"""A sample of a corpus of vectors or texts."""
 _OVER_BUDGET = Thumbnail("", 0, 0, "left out: page size")
 
 

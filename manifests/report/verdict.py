@@ -11,9 +11,11 @@ from .fills import PairFacts, Side
 from .graph import GraphFacts
 
 FULL_SHARE = 0.95
-"""Rows without an empty place below which a side is thin."""
+"""Rows without an empty negative below which a trainer would miss some."""
+OWN_VIEW_SHARE = 0.5
+"""Anchors with no positive but themselves above which the graph was of little use."""
 FILLER_SHARE = 0.2
-"""Places filled by a filler above which it is worth a word."""
+"""Negative places filled at random above which it is worth a word."""
 FALSE_RATE = 0.05
 """Estimated share of false negatives above which a trainer would feel it."""
 REJECT_SHARE = 0.02
@@ -66,22 +68,30 @@ def judge(
 def _sides(pairs: PairFacts) -> list[Finding]:
     if not pairs.rows:
         return [Finding("look", "Pairs", "No pair was made. See the refused candidates below.")]
-    found = []
-    for title, side in (("Positives", pairs.positives), ("Hard negatives", pairs.negatives)):
-        if not side.length:
-            found.append(Finding("note", title, "The config asks for none.", "similarity"))
-            continue
-        level, text = _fill(title, side)
-        found.append(Finding(level, title, text, "similarity"))
-    return found
+    return [_positives(pairs.positives, pairs.rows), _negatives(pairs.negatives)]
 
 
-def _fill(title: str, side: Side) -> tuple[str, str]:
+def _positives(side: Side, rows: int) -> Finding:
+    of = f"{side.places / rows:.1f} of {side.length} places filled on average"
+    own = "the anchor’s own second view"
+    if side.filler and side.filler == side.places:
+        return Finding("note", "Positives", f"{of}, all with {own}.", "similarity")
+    only = side.only_filler / rows
+    rest = f"; {percent(only)} of anchors have only {own.replace('the anchor’s', 'their')}"
+    level = "look" if only > OWN_VIEW_SHARE else "good"
+    return Finding(level, "Positives", f"{of}{rest if only else ''}.", "similarity")
+
+
+def _negatives(side: Side) -> Finding:
+    title = "Hard negatives"
+    if not side.length:
+        return Finding("note", title, "The config asks for none.", "similarity")
     of = f"{side.length} of {side.length} filled for {percent(side.full_share)} of anchors"
-    filler = "the anchor’s own second view" if title == "Positives" else "random fill"
-    rest = f"; {percent(side.filler_share)} of the places hold {filler}" if side.filler else ""
+    if side.filler and side.filler == side.places:
+        return Finding("note", title, f"{of}, all with random samples.", "similarity")
+    rest = f"; {percent(side.filler_share)} of the places hold random fill" if side.filler else ""
     thin = side.full_share < FULL_SHARE or side.filler_share > FILLER_SHARE
-    return ("look" if thin else "good"), f"{of}{rest}."
+    return Finding("look" if thin else "good", title, f"{of}{rest}.", "similarity")
 
 
 def _false_negatives(manifest: Mapping[str, Any]) -> Finding:
@@ -92,8 +102,17 @@ def _false_negatives(manifest: Mapping[str, Any]) -> Finding:
         return Finding("note", "False negatives", text, "gallery")
     how = "share the anchor’s label" if rate["source"] == "label" else "say what the anchor says"
     interval = f"95\N{NO-BREAK SPACE}%: {percent(rate['low'], 2)} to {percent(rate['high'], 2)}"
-    text = f"{percent(value)} of {rate.get('judged', 0):,} judged negatives {how} ({interval})."
+    text = f"{percent(value)} of {rate.get('judged', 0):,} judged negatives {how} ({interval})"
+    text += f"{_mined(manifest['quality'], rate['source'])}."
     return Finding("look" if value > FALSE_RATE else "good", "False negatives", text, "gallery")
+
+
+def _mined(quality: Mapping[str, Any], source: str) -> str:
+    judged = quality.get(f"hard_judged_by_{source}", 0)
+    if not judged or judged == quality.get(f"negatives_judged_by_{source}"):
+        return ""
+    share = quality.get(f"hard_false_by_{source}", 0) / judged
+    return f"; {percent(share)} without the random fill"
 
 
 def _masked(pairs: PairFacts) -> Finding:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
+from ..errors import StreamError
 from .batch import PairBatch
 
 if TYPE_CHECKING:
@@ -52,13 +53,23 @@ class PairLoader:
         return len(self.stream)
 
     def __iter__(self) -> Iterator[PairBatch]:
-        """Yield the batches of the rest of the epoch."""
+        """Yield the batches of the rest of the epoch.
+
+        Raises:
+            StreamError: as the stream raises it, also when a worker did.
+        """
         self._epoch, self._done = self.epoch, self.batches_done
         # Written only here: a worker that starts late must still read where the iteration began.
         self.stream.seek(self._epoch, self._done)
-        for batch in self._loader:
-            self._done += 1
-            yield batch
+        try:
+            for batch in self._loader:
+                self._done += 1
+                yield batch
+        except StreamError as error:
+            # The traceback of torch's frames is a cycle that holds the workers: left to the
+            # garbage collector, their shutdown takes five seconds each.
+            error.__traceback__ = None
+            raise type(error)(_own_words(error)) from None
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be of this epoch; the place in it is kept if it is the same."""
@@ -77,3 +88,8 @@ class PairLoader:
         """
         self.stream.load_state_dict(state, strict)
         self._epoch, self._done = self.stream.place
+
+
+def _own_words(error: StreamError) -> str:
+    # torch puts a worker's traceback before the text of its exception.
+    return str(error).rsplit(f"{type(error).__name__}: ", 1)[-1].strip()

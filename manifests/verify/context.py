@@ -78,7 +78,7 @@ class Context:
 
     def vectors(self, space: str) -> VectorStore | None:
         """Open a space, or return None where its files are broken or not there."""
-        if space in self.broken:
+        if f"embeddings/{space}" in self.broken:
             return None
         try:
             return self.pairset.vectors(space)

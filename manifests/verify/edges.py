@@ -49,7 +49,6 @@ def check_edges(context: Context) -> None:
         _check_order(context, _joined(last, block))
         _check_similarity(context, block, table["space"])
         last = block
-        context.notes.looked_at("edges", table.num_rows)
 
 
 def _check_words(context: Context, first: int, table: pa.Table) -> None:

@@ -14,7 +14,7 @@ _NORM = 4e-3
 def check_embeddings(context: Context) -> None:
     """Check type, shape and rows of each space."""
     for space in context.pairset.manifest["embeddings"]:
-        if space not in context.broken and _shapes_fit(context, space):
+        if f"embeddings/{space}" not in context.broken and _shapes_fit(context, space):
             _check_rows(context, space)
 
 
@@ -34,7 +34,7 @@ def _shapes_fit(context: Context, space: str) -> bool:
         context.notes.add("vector-rows", name, None, message)
         fits = False
     if not fits:
-        context.broken.add(space)
+        context.broken.add(name)
     return fits
 
 

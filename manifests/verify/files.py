@@ -67,7 +67,7 @@ def check_files(context: Context) -> None:
     listed = list(_listed_files(context.pairset.manifest))
     for owner, entry in listed:
         if not _file_is_sound(context, owner, entry):
-            context.broken.add(owner.removeprefix("embeddings/"))
+            context.broken.add(owner)
     context.notes.looked_at("files", len(listed))
     _check_strays(context, {entry["path"] for _, entry in listed})
 

@@ -135,7 +135,8 @@ def _check_similarity(
 def _check_recall(context: Context, table: str, graph: str, width: int) -> None:
     """Compare drawn lists with exact search; fail if the 95 % interval lies below what was asked.
 
-    The interval takes each row's share as one draw, which is on the wide side (Wilson 1927). Holds one block of vectors at a time and the probes' best so far.
+    The interval takes each row's share as one draw, which is on the wide side (Wilson 1927).
+    Holds one block of vectors at a time and the probes' best so far.
     """
     entry = context.pairset.manifest["neighbors"][graph]
     query, bank = context.vectors(entry["query"]), context.vectors(entry["bank"])

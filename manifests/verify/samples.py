@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 
@@ -78,9 +80,11 @@ def key_of(context: Context, row: int) -> str:
 
 def _check_rejects(context: Context, hashes: np.ndarray) -> None:
     known = {str(code) for code in RejectCode}
+    counted: Counter[str] = Counter()
     ranked = np.sort(_as_bytes(hashes))
     for first, block in context.blocks("rejects", ["key", "where", "code", "message"]):
         codes, keys = block["code"].to_pylist(), block["key"].to_pylist()
+        counted.update(codes)
         unknown = np.array([code not in known for code in codes], bool)
         context.notes.rows(
             "reject-code",
@@ -100,6 +104,14 @@ def _check_rejects(context: Context, hashes: np.ndarray) -> None:
             first,
             lambda row, keys=keys: f"{keys[row]!r} is a sample too",
         )
+    _check_reject_counts(context, counted)
+
+
+def _check_reject_counts(context: Context, counted: Counter[str]) -> None:
+    said = context.pairset.manifest["quality"].get("rejects_by_code")
+    if said is not None and {code: n for code, n in said.items() if n} != dict(counted):
+        message = f"the manifest counts {dict(said)}, the table holds {dict(counted)}"
+        context.notes.add("reject-count", "rejects", None, message)
 
 
 def _as_bytes(hashes: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def _rows_for(alignment: ArrayAlignment, part: pa.Table) -> tuple[np.ndarray, np
     return alignment.rows_for(
         part["position"].to_numpy(),
         part["caption_position"].to_numpy(),
-        pc.list_value_length(part["captions"]).to_numpy().astype(np.int64),
+        pc.call_function("list_value_length", [part["captions"]]).to_numpy().astype(np.int64),
         part["key"].to_pylist(),
     )
 

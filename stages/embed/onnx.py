@@ -105,7 +105,9 @@ class _Loaded:
         left, top = (width - size) // 2, (height - size) // 2
         pixels = np.asarray(resized.crop((left, top, left + size, top + size)), np.float32)
         pixels = pixels * np.float32(self._encoder.scale / 255)
-        pixels = (pixels - np.float32(self._encoder.mean)) / np.float32(self._encoder.std)
+        pixels = (pixels - np.array(self._encoder.mean, np.float32)) / np.array(
+            self._encoder.std, np.float32
+        )
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def encode_images(self, prepared: Sequence[Any]) -> np.ndarray:

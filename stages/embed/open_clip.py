@@ -227,8 +227,8 @@ def _cached(location: str) -> Path | None:
 def _unreachable(host: str) -> str:
     """Return why a host gives no answer within five seconds, or "" when it does."""
     try:
-        request = urllib.request.Request(host, method="HEAD")  # noqa: S310
-        urllib.request.urlopen(request, timeout=_REACH_S).close()  # noqa: S310
+        request = urllib.request.Request(host, method="HEAD")
+        urllib.request.urlopen(request, timeout=_REACH_S).close()
     except urllib.error.HTTPError:
         return ""
     except (OSError, ValueError) as error:
@@ -253,11 +253,12 @@ class _Loaded:
     def __init__(self, encoder: OpenClip, source: Source, device: str) -> None:
         import open_clip
         import torch
+        from open_clip.transform import PreprocessCfg, image_transform_v2
 
         random = source.weights is None
         local = encoder.model.startswith(LOCAL_DIR)
         try:
-            model = open_clip.create_model(
+            model: Any = open_clip.create_model(
                 encoder.model,
                 pretrained=None if random or local else str(source.weights),
                 precision=encoder.precision,
@@ -272,10 +273,10 @@ class _Loaded:
                 f"{encoder.model}: the weights {source.weights} do not load: {error}"
             ) from error
         self._torch, self._device = torch, device
-        self._model = model.eval().requires_grad_(False)
+        self._model: Any = model.eval().requires_grad_(False)
         self._kind = open_clip.get_input_dtype(encoder.precision)
-        config = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
-        self._transform = open_clip.image_transform_v2(config, is_train=False)
+        config = PreprocessCfg(**model.visual.preprocess_cfg)
+        self._transform: Any = image_transform_v2(config, is_train=False)
         self._tokenizer = open_clip.get_tokenizer(encoder.model)
         self.dim = _width(model, self._tokenizer, torch, device)
 

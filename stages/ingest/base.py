@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -103,7 +104,12 @@ class Reader(Component, abc.ABC):
 
     def identity(self) -> dict[str, Any]:
         """Return settings and content: what decides every sample."""
-        return {**super().identity(), "content": self.content_identity()}
+        return {**super().identity(), "content": self.content}
+
+    @cached_property
+    def content(self) -> Any:
+        """`content_identity`, looked up once: a large corpus takes a while to list."""
+        return self.content_identity()
 
     def available(self) -> list[str]:
         """Return the field paths that `fields` may name here, as far as a look at it tells."""

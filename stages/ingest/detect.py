@@ -57,9 +57,8 @@ def reader_for(format: str, source: str, fields: Fields | None = None, **setting
     """
     fields = fields or Fields()
     if ":" in format:
-        return registry.load(format, __package__ or "", Reader)(
-            source=source, fields=fields, **settings
-        )
+        foreign: type[Any] = registry.load(format, __package__ or "", Reader)
+        return foreign(source=source, fields=fields, **settings)
     if format != AUTO and format not in FORMATS:
         known = [AUTO, *FORMATS]
         raise ConfigError(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
 from ...manifests import listing, storage
-from ...manifests.errors import DataError
+from ...manifests.errors import CurateError, DataError
 from ...manifests.schema import RejectCode
 from .names import Refused
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 _TRIES = 3
 _WAIT_SECONDS = 0.5
-_FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, EOFError)
+_FINAL = (
+    *(FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, EOFError),
+    *(CurateError, Refused),
+)
 """Errors that another try cannot mend."""
 
 
@@ -32,6 +35,10 @@ def read_image(url: str, max_bytes: int, size: int = -1) -> bytes:
     """
 
     def read() -> bytes:
+        if not storage.is_remote(url):
+            path = storage.local_path(url)
+            if path.exists() and not path.is_file():
+                raise Refused(RejectCode.UNREADABLE_FILE, "not a regular file")
         known = size if size >= 0 else listing.describe(url).size
         if known > max_bytes:
             raise Refused(
@@ -67,23 +74,62 @@ def open_binary(url: str) -> BinaryIO:
     return retrying(url, opened)
 
 
+class PatientFile:
+    """A file read from front to back; when a remote read fails, it is opened anew at its place."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._at = 0
+        self._file = open_binary(url)
+
+    def __enter__(self) -> PatientFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; fewer only at the end of the file."""
+
+        def read() -> bytes:
+            if self._file.closed:
+                self._file = open_binary(self._url)
+            try:
+                self._file.seek(self._at)
+                return self._file.read(size)
+            except Exception:
+                self._file.close()
+                raise
+
+        data = retrying(self._url, read)
+        self._at += len(data)
+        return data
+
+    def seek(self, place: int) -> None:
+        """Go to a byte of the file."""
+        self._at = place
+
+
 def retrying(url: str, read: Callable[[], T]) -> T:
     """Call `read`; on a remote file's passing errors, up to three times, waiting longer each time.
 
     Raises:
         OSError: it failed each time, or in a way that will not pass.
     """
-    tries = _TRIES if storage.is_remote(url) else 1
-    for attempt in range(tries):
+    if not storage.is_remote(url):
+        return read()
+    attempt = 1
+    while True:
         try:
             return read()
         except _FINAL:
             raise
-        except (OSError, TimeoutError):
-            if attempt == tries - 1:
-                raise
-            time.sleep(_WAIT_SECONDS * 3**attempt)
-    raise DataError(f"{url}: not read")
+        except Exception as error:
+            # Every store's client raises classes of its own, so nothing narrower would do.
+            if attempt == _TRIES:
+                raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+            time.sleep(_WAIT_SECONDS * 3 ** (attempt - 1))
+            attempt += 1
 
 
 def _refusing(url: str, read: Callable[[], bytes]) -> bytes:

@@ -33,7 +33,7 @@ class ImageList:
         root: the folder.
         images: path -> image file, sorted by path.
         others: path -> every other file.
-        refused: links that lead out of the folder, and linked folders.
+        refused: links that lead out of the folder, linked folders, pipes and devices.
         taken: paths that a table has named so far.
     """
 

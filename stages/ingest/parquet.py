@@ -5,6 +5,7 @@
     key       `fields.key`, else a column key, id, __key__ or image_id, else FILE-ROW
     captions  a string or a list of strings; labels the same; integers that the file's Hugging Face
               metadata calls ClassLabel become their names
+    split     a column, else the file's name or folder: train-00000-of-00001.parquet -> train
     status    an img2dataset column: rows whose status is not "success" are refused
 
 A slice is one or more whole row groups; a row group is read page by page, 16 rows at a time.
@@ -13,6 +14,7 @@ A slice is one or more whole row groups; a row group is read page by page, 16 ro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,7 @@ from ...manifests.vector_table import open_parquet_url
 from .base import Estimate, RawSample, Reader, Slice
 from .fields import Picker, check_column, choose, guess, scalar_text, value_at
 from .files import inside, read_image, read_range
+from .imagelist import SPLIT_FOLDERS
 from .names import Refused, extension, stem
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "content")
@@ -48,6 +51,7 @@ class _Layout:
     columns: list[str]
     classes: Mapping[str, list[str]]
     status: bool
+    split: str
 
 
 class ParquetReader(Reader):
@@ -107,6 +111,7 @@ class ParquetReader(Reader):
                 record[name] = names[number]
         name = scalar_text(value_at(record, layout.key)) if layout.key else key
         sample = layout.picker.sample(record, name, where)
+        sample.split = sample.split or layout.split
         if layout.status and record.get("status") != "success":
             why = scalar_text(record.get("error_message")) or scalar_text(record.get("status"))
             sample.code, sample.message = RejectCode.UPSTREAM_FAILURE, why or "no status"
@@ -158,7 +163,7 @@ class ParquetReader(Reader):
         columns = [name for name in schema.names if name in tops]
         classes = _class_names(schema)
         status = "status" in schema.names and "url" in schema.names
-        return _Layout(kind, image, key, picker, columns, classes, status)
+        return _Layout(kind, image, key, picker, columns, classes, status, _split_of(url))
 
     def estimate(self) -> Estimate:
         """Say how many rows and bytes there are."""
@@ -202,6 +207,12 @@ def _image_column(schema: pa.Schema, asked: str | None) -> tuple[str | None, str
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _split_of(url: str) -> str:
+    folder, _, file = url.replace("\\", "/").rpartition("/")
+    name = re.split(r"[-_.]", file)[0]
+    return next((n for n in (name, folder.rpartition("/")[2]) if n.lower() in SPLIT_FOLDERS), "")
 
 
 def _runs(groups: list[Any], rows: int, size: int) -> Iterator[tuple[int, int]]:

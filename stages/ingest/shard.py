@@ -65,13 +65,13 @@ class ShardWriter:
         if sample.captions:
             self._member(f"{name}.txt", sample.captions[0].encode())
         about = {
+            **sample.attributes,
+            **facts,
             "key": sample.key,
             "captions": list(sample.captions),
             "labels": list(sample.labels),
             "split": sample.split,
             "uid": sample.uid,
-            **sample.attributes,
-            **facts,
         }
         kept = {key: value for key, value in about.items() if value not in (None, "", [])}
         text = json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 LINK = -1
 """Size of a member that is a link to another one."""
@@ -17,14 +17,22 @@ LINK = -1
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_EMPTY = frozenset(
-    (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
-    + (tarfile.CHRTYPE, tarfile.BLKTYPE)
-)
 _LINKS = (tarfile.LNKTYPE, tarfile.SYMTYPE)
+_EMPTY = (*_LINKS, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONGEST_NAME = 1 << 20
-_PIECE = 1 << 20
+
+
+class Readable(Protocol):
+    """What a tar is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return `size` bytes, fewer at the end."""
+        ...
+
+    def seek(self, place: int, /) -> object:
+        """Go to a byte."""
+        ...
 
 
 class TornTar(Exception):
@@ -43,7 +51,7 @@ class Member:
 class TarStream:
     """Walks over the members of a tar in order, holding nothing but the member asked for."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._at = 0
         self._next = 0
@@ -110,14 +118,9 @@ class TarStream:
         return data
 
     def _skip_to(self, place: int) -> None:
-        if place == self._at:
-            return
-        if self._stream.seekable():
+        if place != self._at:
             self._stream.seek(place)
             self._at = place
-            return
-        while self._at < place:
-            self._read(min(_PIECE, place - self._at))
 
 
 def _padded(size: int) -> int:

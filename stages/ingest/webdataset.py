@@ -25,7 +25,7 @@ from ...manifests.listing import FoundFile
 from ...manifests.schema import RejectCode
 from .base import Estimate, Fields, RawSample, Reader, Slice
 from .fields import Picker, decode_text, paths_of, scalar_text, value_at
-from .files import open_binary
+from .files import PatientFile
 from .imagelist import KNOWN_PICTURES
 from .names import Refused
 from .tablefile import open_table
@@ -72,7 +72,7 @@ class WebDatasetReader(Reader):
     def available(self) -> list[str]:
         """Return the field paths of the first sample that has any."""
         first = _tars(self.source)[0]
-        with open_binary(first.url) as stream:
+        with PatientFile(first.url) as stream:
             for group in self._groups(TarStream(stream)):
                 if group.record:
                     return list(paths_of(group.record))
@@ -91,7 +91,7 @@ class WebDatasetReader(Reader):
         """Stream the samples of one tar in its order."""
         url = piece.spec["url"]
         name = url.replace("\\", "/").rpartition("/")[2]
-        with open_binary(url) as stream:
+        with PatientFile(url) as stream:
             try:
                 for group in self._groups(TarStream(stream)):
                     yield self._sample(group, url, name)
@@ -198,7 +198,7 @@ class WebDatasetReader(Reader):
         tars = _tars(self.source)
         total = sum(max(tar.size, 0) for tar in tars)
         seen = end = 0
-        with open_binary(tars[0].url) as stream:
+        with PatientFile(tars[0].url) as stream:
             try:
                 for member in TarStream(stream).members():
                     named = _split_name(member.name)

@@ -53,10 +53,11 @@ class Graph(Protocol):
         """Neighbours of a row, fill included."""
         ...
 
-    def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
 
         Falling similarity, ties by id. Self, its near-duplicates and other splits are not in it.
+        With `depth`, only the first that many columns.
         """
         ...
 
@@ -281,7 +282,7 @@ def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> 
     found = np.zeros(others.shape, bool)
     for start in range(0, len(flat), _LOOKUPS):
         step = slice(start, start + _LOOKUPS)
-        theirs = graph.rows(flat[step])[0][:, :k]
+        theirs = graph.rows(flat[step], k)[0]
         hit = (theirs == anchors[rows[step], None]).any(axis=1)
         found[rows[step], columns[step]] = hit
     return found

@@ -78,7 +78,7 @@ def _lists(table: pa.Table, rows: np.ndarray, anchors: np.ndarray) -> EdgeLists:
     ids = np.full(shape, NO_ID, np.int64)
     similarities = np.full(shape, np.nan, np.float32)
     weights = np.zeros(shape, np.float32)
-    ids[local, place] = table["other_id"].to_numpy()[rows]
+    ids[local, place] = table["other_id"].fill_null(NO_ID).to_numpy()[rows]
     similarities[local, place] = table["similarity"].to_numpy()[rows]
     weights[local, place] = table["weight"].to_numpy()[rows]
     return EdgeLists(ids, similarities, weights)

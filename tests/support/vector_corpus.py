@@ -32,7 +32,9 @@ def lattice(seed: int, n: int, d: int = 16) -> np.ndarray:
     return rng.choice([-0.25, 0.25], size=(n, d)).astype(np.float16)
 
 
-def clustered(seed: int, n: int, d: int = 32, clusters: int = 20, spread: float = 0.5) -> np.ndarray:
+def clustered(
+    seed: int, n: int, d: int = 32, clusters: int = 20, spread: float = 0.5
+) -> np.ndarray:
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(clusters, d))
     return unit(centres[rng.integers(0, clusters, n)] + spread * rng.normal(size=(n, d)))
@@ -130,4 +132,3 @@ def assert_lists(
     for row in ids:
         taken = row[row != -1]
         assert len(np.unique(taken)) == len(taken)
-

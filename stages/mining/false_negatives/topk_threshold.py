@@ -80,7 +80,7 @@ class TopkThreshold(Miner):
         graph = block.graphs[self.space]
         threshold = self._threshold(block)
         width = 0 if threshold is None else self.k
-        ids, similarities = (part[:, :width] for part in graph.rows(block.anchors))
+        ids, similarities = graph.rows(block.anchors, width)
         reasons = np.full(ids.shape, TAKEN)
         refuse(reasons, contains(block.positives.ids, ids), Reason.POSITIVE)
         if threshold is not None:

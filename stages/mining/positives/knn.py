@@ -53,7 +53,7 @@ class Knn(Miner):
     def mine(self, block: Block) -> Decisions:
         """Take the first k of the anchor's list, as far as the settings allow."""
         graph = block.graphs[self.space]
-        ids, similarities = (part[:, : self.k] for part in graph.rows(block.anchors))
+        ids, similarities = graph.rows(block.anchors, self.k)
         reasons = np.full(ids.shape, TAKEN)
         if self.min_similarity is not None:
             refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)

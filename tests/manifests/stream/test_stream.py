@@ -246,7 +246,7 @@ def test_a_spent_budget_and_a_strict_stream_stop(copy, damage):
     damage(copy, range(0, 200, 10))
     with pytest.raises(TooManyBadImages, match=r"max_bad_fraction=0\.005"):
         list(PairStream(copy, G, transform=SMALL, max_bad_fraction=0.005))
-    with pytest.raises(TooManyBadImages, match=r"max_bad_fraction=0\.005"):
+    with pytest.raises(TooManyBadImages, match=r"^6 of \d+ reads of images failed"):
         list(PairStream(copy, G, transform=SMALL, max_bad_fraction=0.005).loader(2))
     with pytest.raises(StreamError, match=r"sample_id \d+0 \(images/part-0000\d.tar at \d+\)"):
         list(PairStream(copy, G, transform=SMALL, on_bad_image="raise"))

@@ -220,10 +220,10 @@ def glob(artifact):
 GUARANTEES = {
     "positives and negatives are apart": """
         select 1 from pairs where list_has_any(
-          list_filter(positive_ids, x -> x >= 0), negative_ids)""",
+          list_filter(positive_ids, lambda x: x >= 0), negative_ids)""",
     "false negatives and negatives are apart": """
         select 1 from pairs where list_has_any(
-          list_filter(false_negative_ids, x -> x >= 0), negative_ids)""",
+          list_filter(false_negative_ids, lambda x: x >= 0), negative_ids)""",
     "no anchor is its own negative or false negative": """
         select 1 from pairs where list_contains(negative_ids, anchor_id)
           or list_contains(false_negative_ids, anchor_id)""",
@@ -246,10 +246,10 @@ GUARANTEES = {
             and e.role in ('false_negative', 'positive'))""",
     "no id comes twice in a list": """
         select 1 from pairs where
-          len(list_distinct(list_filter(positive_ids, x -> x >= 0)))
-            <> len(list_filter(positive_ids, x -> x >= 0))
-          or len(list_distinct(list_filter(negative_ids, x -> x >= 0)))
-            <> len(list_filter(negative_ids, x -> x >= 0))""",
+          len(list_distinct(list_filter(positive_ids, lambda x: x >= 0)))
+            <> len(list_filter(positive_ids, lambda x: x >= 0))
+          or len(list_distinct(list_filter(negative_ids, lambda x: x >= 0)))
+            <> len(list_filter(negative_ids, lambda x: x >= 0))""",
     "padding comes last": """
         select 1 from pairs, unnest(range(2, len(negative_ids) + 1)) as t(i)
         where negative_ids[i] >= 0 and negative_ids[i - 1] < 0""",

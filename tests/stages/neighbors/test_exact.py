@@ -133,7 +133,9 @@ def test_list_helpers():
     kept, _ = keep_lists(got, values, got != 3, 5)
     assert kept.tolist() == [[5, 7, -1, -1, -1]]
     rows = np.array([1, 1, 0, 1])
-    merged, _ = merge_lists(rows, np.array([9, 4, 2, 6]), np.array([1, 1, 0, 2.0], np.float32), 3, 2)
+    merged, _ = merge_lists(
+        rows, np.array([9, 4, 2, 6]), np.array([1, 1, 0, 2.0], np.float32), 3, 2
+    )
     assert merged.tolist() == [[2, -1], [6, 4], [-1, -1]]
     empty, _ = merge_lists(rows[:0], rows[:0], sims[0, :0], 2, 2)
     assert (empty == -1).all()

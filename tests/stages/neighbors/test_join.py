@@ -16,9 +16,7 @@ def join(corpus, query, bank=None, splits=None, k=8, overfetch=4, **index):
     query_artifact = corpus.vectors(query)
     bank_artifact = query_artifact if bank is None else corpus.vectors(bank)
     samples = corpus.samples(len(query), splits)
-    built = corpus.run(
-        BuildIndex(space="b", k=k, **index), vectors=bank_artifact, samples=samples
-    )
+    built = corpus.run(BuildIndex(space="b", k=k, **index), vectors=bank_artifact, samples=samples)
     inputs = {"query": query_artifact, "bank": bank_artifact, "samples": samples, "index": built}
     done = corpus.run(Join(graph="a>b", k=k, overfetch=overfetch), **inputs)
     return done, built

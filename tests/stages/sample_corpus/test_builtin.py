@@ -44,13 +44,13 @@ def test_it_beats_chance_by_far_on_pictures_it_has_not_seen(loaded):
     best = (seen @ read.T).argmax(dim=1)
     hits = (best == torch.arange(len(rows))).float().mean().item()
     assert len(used) == len(rows) == 64
-    assert hits >= 5 / 64 * 2
+    assert hits >= 0.5  # chance is 1 / 64
 
 
 def test_the_figures_say_how_they_were_measured():
     figures = json.loads((WEIGHTS / "metrics.json").read_text(encoding="utf-8"))
     assert figures["first_caption"]["image_to_text_r1"] >= 0.3
-    assert figures["label_knn"] >= 10 * figures["label_knn_chance"]
+    assert figures["label_knn"] >= 0.85
     assert figures["chance_r1"] == pytest.approx(0.001)
     assert "seed 0" in figures["method"]
     assert figures["bytes"] <= 10_000_000
