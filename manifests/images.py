@@ -103,7 +103,10 @@ _FORMATS = (
 _WARNINGS = threading.Lock()
 """Python's warning filters are shared by all threads; only one at a time may lay them aside."""
 
-_TRUNCATED_WORDS = ("truncat", "eof", "end of", "not enough", "premature", "ran out")
+_TRUNCATED_WORDS = (
+    *("truncat", "eof", "end of", "not enough", "premature", "ran out"),
+    *("no more images", "missing dimensions"),
+)
 _TRUNCATED_ERRORS = (EOFError, struct.error, IndexError)
 
 
@@ -171,6 +174,8 @@ def _open(data: bytes, max_pixels: int) -> tuple[_Format, ImageFile.ImageFile]:
         raise ImageError(RejectCode.ZERO_PIXELS, f"a picture of {size[0]} x {size[1]} pixels")
     if size is not None:
         _check_pixels(*size, max_pixels)
+    if kind.ext == "jpg" and size is None and b"\xff\xd9" not in data[-16:]:
+        raise ImageError(RejectCode.TRUNCATED_IMAGE, "the file ends before its size is told")
     if kind.ext == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         raise ImageError(RejectCode.TRUNCATED_IMAGE, "the file ends before its last block")
     image = _guarded(lambda: _read_header(kind, data))

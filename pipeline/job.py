@@ -94,7 +94,14 @@ def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, bud
         if view:
             view.close()
     seconds = round(time.monotonic() - begun, 3)
-    emit(Event("run_done", seconds=seconds, peak_driver_bytes=meter.peak_bytes))
+    emit(
+        Event(
+            "run_done",
+            seconds=seconds,
+            peak_driver_bytes=meter.peak_bytes,
+            anonymous_driver_bytes=meter.anonymous_bytes,
+        )
+    )
     log.close()
     if options.report:
         from ..manifests.report import write_report

@@ -207,7 +207,7 @@ def _coverage(data: ReportData) -> list[plots.Bar]:
 def _commands(data: ReportData) -> dict[str, str]:
     out, key = shlex.quote(data.root), shlex.quote(data.try_key or "KEY")
     # A key that begins with a dash would be read as an option.
-    dashes = "-- " if key.startswith("-") else ""
+    dashes = "-- " if data.try_key.startswith("-") else ""
     return {
         "explain": f"curate explain {dashes}{out} {key}",
         "train": f"curate train {out} --steps 300",

@@ -18,6 +18,8 @@ def rows_with(
 ) -> pa.Table:
     """Read the rows of a table whose `column` (int64) holds one of `ids`, in file order.
 
+    Returns `column` and those of `columns` that the table has.
+
     Row groups whose range of values holds none of the ids are not read, so a few anchors of a
     table that is sorted by `column` cost a few row groups. Holds one row group and the result.
     """
@@ -26,7 +28,7 @@ def rows_with(
     schema: pa.Schema | None = None
     for path in pairset.files(table):
         with open_parquet(path) as file:
-            have = [name for name in columns if name in file.schema_arrow.names]
+            have = [n for n in dict.fromkeys([column, *columns]) if n in file.schema_arrow.names]
             schema = pa.schema([file.schema_arrow.field(name) for name in have])
             for group in range(file.num_row_groups):
                 if _may_hold(file.metadata.row_group(group), column, wanted):

@@ -6,7 +6,7 @@ One call holds the queries, one block of bank rows (32,768 * d float32) and the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import faiss
@@ -36,9 +36,18 @@ class Pool:
 
     bank: RowSource
     ids: np.ndarray
+    _whole: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     def blocks(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ids int64 [<= rows] and vectors float32 [<= rows, d], in order."""
+        """Yield ids int64 [<= rows] and vectors float32 [<= rows, d], in order.
+
+        A pool that is one block is kept: it costs no more than reading it again.
+        """
+        if 0 < len(self.ids) <= rows:
+            if not self._whole:
+                self._whole.append(widen(self.bank.take(self.ids)))
+            yield self.ids, self._whole[0]
+            return
         for start in range(0, len(self.ids), rows):
             ids = self.ids[start : start + rows]
             yield ids, widen(self.bank.take(ids))

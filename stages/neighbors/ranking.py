@@ -81,7 +81,7 @@ def merge_lists(
     Returns:
         ids int64 [count, length], -1 fill; similarities float32 [count, length], 0 there.
     """
-    order, rank = _ranks(rows, -sims, ids)
+    order, rank = _ranks(rows, sims, ids)
     kept = rank < length
     order, rank = order[kept], rank[kept]
     out_ids = np.full((count, length), NO_ID, np.int64)
@@ -134,7 +134,8 @@ class Best:
         self.floor = np.full(len(queries), -np.inf, np.float32)
         """float32 [n]: below it (less SLACK) nothing gets into a list any more."""
         none = np.zeros(0, np.int64)
-        self._rows, self._ids, self._sims = none, none, np.zeros(0, np.float32)
+        self._rows, self._ids, self._places = none, none, none
+        self._sims = np.zeros(0, np.float32)
         self._pending: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._waiting = 0
 
@@ -172,30 +173,46 @@ class Best:
         sims = similarities(self._queries, rows, ids, self._bank)
         rows, ids = np.concatenate([self._rows, rows]), np.concatenate([self._ids, ids])
         sims = np.concatenate([self._sims, sims])
-        order, rank = _ranks(rows, -sims, ids)
+        order, rank = _ranks(rows, sims, ids)
         last = order[rank == self._length - 1]
-        order = order[rank < self._length]
+        kept = rank < self._length
+        order, self._places = order[kept], rank[kept]
         self._rows, self._ids, self._sims = rows[order], ids[order], sims[order]
         self.floor[rows[last]] = np.maximum(self.floor[rows[last]], sims[last])
 
     def lists(self) -> tuple[np.ndarray, np.ndarray]:
         """Return ids int64 [n, length] (-1 fill) and similarities float32 [n, length] (0 there)."""
         self.settle()
-        count = len(self._queries)
-        return merge_lists(self._rows, self._ids, self._sims, count, self._length)
+        shape = (len(self._queries), self._length)
+        ids, sims = np.full(shape, NO_ID, np.int64), np.zeros(shape, np.float32)
+        ids[self._rows, self._places] = self._ids
+        sims[self._rows, self._places] = self._sims
+        return ids, sims
 
     def _near_the_cut(self, rows: np.ndarray, products: np.ndarray) -> np.ndarray:
-        order, rank = _ranks(rows, -products)
+        if len(rows) < 3 * self._length * len(self._queries):
+            return np.arange(len(rows))  # sorting these costs more than comparing them all
+        order, rank = _ranks(rows, products)
         cut = np.full(len(self._queries), -np.inf, np.float32)
         last = order[rank == self._length - 1]
         cut[rows[last]] = products[last]
         return np.flatnonzero(products >= cut[rows] - SLACK)
 
 
-def _ranks(rows: np.ndarray, *keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order by (row, keys...) and, for each of it, the place within its row."""
-    order = np.lexsort((*reversed(keys), rows))
+def _ranks(
+    rows: np.ndarray, sims: np.ndarray, ids: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order by (row, falling similarity, id) and the place of each within its row."""
+    # One 64-bit key sorts ten times as fast as three keys; equal ones are rare, and sorted anew.
+    bits = (np.float32(0) - sims).view(np.uint32)
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    key = rows.astype(np.uint64) << np.uint64(32) | rising
+    order = np.argsort(key)
+    ordered = key[order]
+    if ids is not None and (ordered[1:] == ordered[:-1]).any():
+        order = np.lexsort((ids, key))
+    if not len(order):
+        return order, order
     ordered = rows[order]
     new = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    first = np.repeat(new, np.diff(np.append(new, len(ordered)))) if len(ordered) else new[:0]
-    return order, np.arange(len(ordered)) - first
+    return order, np.arange(len(ordered)) - np.repeat(new, np.diff(np.append(new, len(ordered))))

@@ -52,6 +52,8 @@ neighbors:
   "image>image": {{k: 32}}
 positives:
   - {{miner: knn, space: "image>image", k: 5, mutual: true}}
+false_negatives:
+  - {{miner: topk_threshold, space: "image>image", k: 10, threshold: calibrated}}
 negatives:
   - {{miner: hard, space: "image>image", ranks: [5, 32], max_ratio: 0.95, count: 4}}
 seed: 0
