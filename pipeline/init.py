@@ -14,6 +14,14 @@ from ..stages.ingest.detect import reader_for
 from .memory import human_bytes
 
 ENCODER = "encoder: open_clip, model: ViT-B-32, pretrained: laion2b_s34b_b79k, precision: bf16"
+FALSE_NEGATIVES = """\
+false_negatives:    # the nearest above a threshold that labels or captions calibrate: never contrasted
+  - {miner: topk_threshold, space: "image>image", k: 10, threshold: calibrated}
+"""
+NO_TRUTH = """\
+# No labels and no captions, so no threshold can be calibrated. Look at the report, then perhaps:
+# false_negatives: [{miner: topk_threshold, space: "image>image", k: 10, threshold: 0.95}]
+"""
 LOOK_AT = 64
 """Samples that are read to see what a corpus has."""
 
@@ -79,12 +87,7 @@ def config_text(corpus: str, reader: Reader, samples: list[RawSample]) -> str:
     label = (
         "  - {miner: label, count: 2}    # samples of the anchor's label\n" if has_labels else ""
     )
-    threshold = "calibrated" if has_captions or has_labels else "0.95"
-    why = (
-        "calibrated: from labels or captions; or a number"
-        if threshold == "calibrated"
-        else "nothing to calibrate by here: look at the report and choose"
-    )
+    masked = FALSE_NEGATIVES if has_captions or has_labels else NO_TRUTH
     return f"""# Written by `curate init`; --dry-run shows the plan of: curate run THIS_FILE -o out
 corpus:
   source: {json.dumps(corpus)}
@@ -103,10 +106,7 @@ duplicates: {{threshold: 0.985}}    # from this similarity on two images are one
 positives:
   - {{miner: knn, space: "image>image", k: 5, mutual: true}}    # both among the other's nearest
 {label}
-false_negatives:    # the nearest candidates above the threshold are never contrasted
-  # ({why})
-  - {{miner: topk_threshold, space: "image>image", k: 10, threshold: {threshold}}}
-
+{masked}
 negatives:    # ranks 5 to 64, each below 95 % of the least similar positive (NV-Retriever)
   - {{miner: hard, space: "image>image", ranks: [5, 64], max_ratio: 0.95, count: 4}}
 

@@ -26,8 +26,12 @@ class ContrastiveModel(nn.Module):
     def __init__(self, encoder: nn.Module, width: int, projection: int) -> None:
         super().__init__()
         self.encoder = encoder
+        # Without the batch norm small batches collapse to one point at learning rates from 2e-3.
         self.head = nn.Sequential(
-            nn.Linear(width, _HIDDEN), nn.ReLU(inplace=True), nn.Linear(_HIDDEN, projection)
+            nn.Linear(width, _HIDDEN),
+            nn.BatchNorm1d(_HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Linear(_HIDDEN, projection),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -70,7 +74,7 @@ def _conv(width: int = 32) -> tuple[nn.Module, int]:
 
 
 def _block(channels: int, out: int, stride: int) -> list[nn.Module]:
-    # Groups, not batches, are normalised: no statistics leak from one pair of a batch to another.
+    # Groups, not batches, are normalised: features of an image are the same in any company.
     convolution = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
     return [convolution, nn.GroupNorm(8, out), nn.ReLU(inplace=True)]
 

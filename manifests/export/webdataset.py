@@ -30,11 +30,12 @@ from PIL import Image
 from .. import storage
 from ..errors import DataError, UsageError
 from ..images import ImageError, decode
+from ..lookup import SampleRows
 from ..pairset import Pairset
 from ..schema import NO_ID, PADDING_KIND
 from ..tables import open_parquet
 from .base import Exported, Progress, Target
-from .samples import ImageBytes, SampleRows
+from .image_bytes import ImageBytes
 
 _SHARD_BYTES = 256 << 20
 _QUALITY = 95

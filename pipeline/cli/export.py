@@ -13,11 +13,19 @@ from .common import guarded
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--to", "target", required=True, metavar="FORMAT", help="webdataset.")
 @click.option("-d", "--dest", type=click.Path(path_type=Path), help="Folder [OUT/packed].")
-@click.option("--pairs-per-shard", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--pairs-per-shard", type=click.IntRange(1), help="Rows a tar [about 256 MB].")
+@click.option("--positives", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--negatives", type=click.IntRange(0), help="Negatives packed a row [all].")
 @click.option("--allow-missing", is_flag=True, help="Keep rows with empty places (see docs).")
 @guarded
 def command(
-    out: Path, target: str, dest: Path | None, pairs_per_shard: int, allow_missing: bool
+    out: Path,
+    target: str,
+    dest: Path | None,
+    pairs_per_shard: int | None,
+    positives: int,
+    negatives: int | None,
+    allow_missing: bool,
 ) -> None:
     r"""Write the pairs in another tool's format.
 
@@ -26,7 +34,13 @@ def command(
       curate export out --to webdataset -d packed/
     """
     from ...manifests.export import export
+    from ..training import exported
 
-    options = {"pairs_per_shard": pairs_per_shard, "allow_missing": allow_missing}
+    options = {
+        "pairs_per_shard": pairs_per_shard,
+        "positives": positives,
+        "negatives": negatives,
+        "allow_missing": allow_missing,
+    }
     result = export(out, target, dest or out / "packed", options, click.echo)
-    click.echo(result.text)
+    click.echo(exported(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -15,10 +16,11 @@ from .common import echo_json, guarded, json_option
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
 @click.option("--px", type=click.IntRange(16, 512), default=64, show_default=True)
-@click.option("--model", default="small", show_default=True, help="small, or resnet18 (50, ...).")
+@click.option("--encoder", default="conv", show_default=True, help="conv, or resnet18, resnet50.")
 @click.option("--lr", type=float, default=1e-3, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--no-mask", is_flag=True, help="Contrast false negatives too (for comparison).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @json_option
 @guarded
@@ -28,10 +30,11 @@ def command(
     steps: int,
     batch_size: int,
     px: int,
-    model: str,
+    encoder: str,
     lr: float,
     device: str,
     workers: int,
+    no_mask: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -42,20 +45,22 @@ def command(
       curate train out --steps 300
     """
     from ...manifests.consumer import TrainOptions, train
+    from ..training import line, summary
 
     options = TrainOptions(
-        dest=dest or out / "train",
+        folder=dest or out / "train",
         steps=steps,
         batch_size=batch_size,
         image_px=px,
-        model=model,
+        encoder=encoder,
         lr=lr,
+        mask=not no_mask,
         device=device,
-        num_workers=workers,
+        workers=workers,
         seed=seed,
     )
-    result = train(out, options, (lambda text: click.echo(text, err=True)))
+    result = train(out, options, lambda event: click.echo(line(event), err=True))
     if as_json:
-        echo_json(result.to_json())
+        echo_json(dataclasses.asdict(result))
     else:
-        click.echo(result.text)
+        click.echo(summary(result))

@@ -52,7 +52,7 @@ class BuildIndex(Stage):
     seed: int = 0
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the result: not the memory, and not what an exact search ignores."""
+        """Return what decides the result: everything but the memory."""
         kept = super().identity()
         kept.pop("memory_bytes")
         return {**kept, "exact_below": self._limit}

@@ -132,7 +132,8 @@ def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:
     part = max((receipt.rows for receipt in inputs["query"].receipts), default=0)
     queries = part * (8 * dim + 60 * length)
     rows = 60 * int(inputs["bank"].starts()[-1])
-    gpu = device == "auto" and hasattr(faiss, "knn_gpu") and faiss.get_num_gpus() > 0
+    exact = inputs["index"].receipts[0].facts["exact"]
+    gpu = exact and device == "auto" and hasattr(faiss, "knn_gpu") and faiss.get_num_gpus() > 0
     memory = (300 << 20) + queries + 10 * dim * BLOCK_ROWS + rows
     return Resources(gpus=float(gpu), memory_bytes=memory)
 

@@ -190,7 +190,7 @@ class Best:
         return ids, sims
 
     def _near_the_cut(self, rows: np.ndarray, products: np.ndarray) -> np.ndarray:
-        if len(rows) < 3 * self._length * len(self._queries):
+        if len(rows) < 1.3 * self._length * len(self._queries):
             return np.arange(len(rows))  # sorting these costs more than comparing them all
         order, rank = _ranks(rows, products)
         cut = np.full(len(self._queries), -np.inf, np.float32)

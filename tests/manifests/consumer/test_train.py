@@ -1,3 +1,4 @@
+import importlib
 import math
 
 import pytest
@@ -43,7 +44,7 @@ def test_the_loss_falls_and_knn_stays_above_chance(tiny):
     result = train(tiny.root, options, events.append)
     losses = [loss for _, loss in result.losses]
     assert len(losses) == result.steps == 30
-    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.1
+    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.3
     assert result.knn_before is not None
     assert result.knn_after > result.knn_chance + 0.2
     assert [e["event"] for e in events if e["event"] != "step"] == ["start", "evaluate", "evaluate"]
@@ -112,9 +113,12 @@ def test_the_loss_comes_from_the_manifest_unless_told(tmp_path):
     assert seen[1] == {**seen[0], "t": 0.7}
 
 
-def test_a_loss_that_is_no_number_stops(tiny):
+def test_a_loss_that_is_no_number_stops(tiny, monkeypatch):
+    nan = torch.tensor(math.nan, requires_grad=True)
+    module = importlib.import_module("curate.manifests.consumer.train")
+    monkeypatch.setattr(module, "batch_loss", lambda *given: nan * 1)
     with pytest.raises(CurateError, match="Lower lr"):
-        train(tiny.root, TrainOptions(**QUICK, lr=1e30, log_every=1))
+        train(tiny.root, TrainOptions(**QUICK, log_every=1))
 
 
 @pytest.mark.parametrize(

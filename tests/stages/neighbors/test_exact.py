@@ -139,3 +139,12 @@ def test_list_helpers():
     assert merged.tolist() == [[2, -1], [6, 4], [-1, -1]]
     empty, _ = merge_lists(rows[:0], rows[:0], sims[0, :0], 2, 2)
     assert (empty == -1).all()
+
+
+def test_widen_is_exact_for_every_finite_half():
+    halves = np.arange(65536, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    want = finite.astype(np.float32)
+    assert widen(finite).tobytes() == want.tobytes()
+    matrix = finite[:1000].reshape(50, 20)[:, ::2]
+    assert widen(matrix).tobytes() == matrix.astype(np.float32).tobytes()

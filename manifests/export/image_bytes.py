@@ -1,17 +1,12 @@
-"""Rows of `samples` by id: where images stand (held), and texts (read as they are asked for)."""
+"""Image bytes by sample id: where they stand is held, the bytes never are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-import pyarrow as pa
 
 from .. import storage
 from ..errors import DataError
 from ..pairset import Pairset
-from ..tables import open_parquet
 
 
 class ImageBytes:
@@ -56,31 +51,3 @@ class ImageBytes:
                 f"the image of sample {sample_id} cannot be read from {url}: {error}. Where did "
                 f"the shard go? `curate verify {self._pairset.root}` lists all that is missing."
             ) from error
-
-
-class SampleRows:
-    """Columns of `samples` by ascending ids; holds one row group."""
-
-    def __init__(self, pairset: Pairset, columns: Sequence[str]) -> None:
-        self._columns = list(columns)
-        self._groups: list[tuple[Any, int, int]] = []
-        first = 0
-        for path in pairset.files("samples"):
-            with open_parquet(path) as file:
-                footer = file.metadata
-            for number in range(footer.num_row_groups):
-                self._groups.append((path, number, first))
-                first += footer.row_group(number).num_rows
-        self._starts = np.array([start for _, _, start in self._groups] + [first])
-        self._held = -1
-        self._table = pa.table({})
-
-    def row(self, sample_id: int) -> dict[str, Any]:
-        """Return one row as a dictionary."""
-        group = int(np.searchsorted(self._starts, sample_id, side="right")) - 1
-        if group != self._held:
-            path, number, _ = self._groups[group]
-            with open_parquet(path) as file:
-                self._table = file.read_row_group(number, columns=self._columns)
-            self._held = group
-        return self._table.slice(sample_id - int(self._starts[group]), 1).to_pylist()[0]

@@ -1,0 +1,247 @@
+"""Why the pairs of one anchor are what they are: every edge, each with a reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .lookup import SampleRows, find_key, rows_of_anchor
+from .pairset import Pairset
+from .schema import NO_ID, Reason, Role
+
+_SHOWN = ("key", "caption", "label", "split", "group_id")
+_DUPLICATES = 20
+_RATIO_FLOOR = 0.1
+"""Below this similarity of the positive, `hard` holds its ratio as a margin."""
+
+Edge = Mapping[str, Any]
+Settings = Mapping[str, Any]
+
+
+def explain(root: str | Path, key: str) -> dict[str, Any]:
+    """Return every edge of the anchor `key`, and the row that came of them.
+
+    Returns:
+        JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
+        group), pair (the row of `pairs`, or None), row (its filled places, each with key, miner,
+        score and weight), edges (each with other_key, other_caption, other_label, in_row, why).
+
+    Raises:
+        DataError: no sample has this key; the text names the nearest.
+        PairsetError: there is no pairset.
+    """
+    pairset = Pairset.open(root)
+    anchor = find_key(pairset, key)
+    edges = rows_of_anchor(pairset, "edges", anchor)
+    pair = next(iter(rows_of_anchor(pairset, "pairs", anchor)), None)
+    places = _places(pairset, pair)
+    others = [edge["other_id"] for edge in edges if edge["other_id"] is not None]
+    others += [place["sample_id"] for place in places]
+    samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
+    names = {(place["role"], place["sample_id"]) for place in places}
+    for place in places:
+        place["key"] = samples[place["sample_id"]]["key"]
+    return {
+        "key": key,
+        "sample_id": anchor,
+        "sample": {name: samples[anchor][name] for name in _SHOWN},
+        "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
+        "pair": pair,
+        "row": places,
+        "edges": [_described(pairset, edge, samples, anchor, names) for edge in edges],
+    }
+
+
+def _places(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
+    if pair is None:
+        return []
+    kinds = pairset.manifest["kinds"]
+    found = []
+    for role in (Role.POSITIVE, Role.NEGATIVE):
+        columns = (pair[f"{role}_{what}"] for what in ("ids", "kinds", "scores", "weights"))
+        for other, kind, score, weight in zip(*columns, strict=True):
+            if other != NO_ID:
+                miner = kinds[kind]
+                found.append(_place(role, other, miner=miner, score=score, weight=weight))
+    masked = [other for other in pair["false_negative_ids"] if other != NO_ID]
+    return found + [_place(Role.FALSE_NEGATIVE, other) for other in masked]
+
+
+def _place(role: Role, other: int, **more: Any) -> dict[str, Any]:
+    return {"role": str(role), "sample_id": other, **more}
+
+
+def _duplicates(pairset: Pairset, anchor: int, group: int) -> list[str]:
+    keys = []
+    for table in pairset.tables("samples", ["sample_id", "group_id", "key"]):
+        same = table["group_id"].to_numpy() == group
+        if same.any():
+            rows = table.filter(same).to_pylist()
+            keys += [row["key"] for row in rows if row["sample_id"] != anchor]
+    return keys[:_DUPLICATES]
+
+
+def _described(
+    pairset: Pairset,
+    edge: Edge,
+    samples: Mapping[int, Mapping[str, Any]],
+    anchor: int,
+    names: set[tuple[str, int]],
+) -> dict[str, Any]:
+    miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
+    settings = dict(miner["settings"])
+    if settings.get("threshold") == "calibrated":
+        found = pairset.manifest["thresholds"].get(edge["space"], {})
+        kind = "attract" if settings.get("action") == "attract" else "eliminate"
+        settings["threshold"] = found.get(kind)
+    other = samples.get(edge["other_id"] if edge["other_id"] is not None else NO_ID, {})
+    in_row = (edge["role"], edge["other_id"]) in names
+    return {
+        **{name: value for name, value in edge.items() if name != "anchor_id"},
+        "other_key": other.get("key"),
+        "other_caption": other.get("caption"),
+        "other_label": other.get("label"),
+        "in_row": in_row,
+        "why": _why(edge, settings, samples[anchor], other, in_row),
+    }
+
+
+def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool) -> str:
+    """Say in one sentence why an edge was taken or refused, with its numbers."""
+    if edge["role"] == Role.REFUSED:
+        reason = _REFUSALS.get(edge["reason"])
+        text = reason(edge, settings, anchor, other) if reason else edge["reason"]
+        return f"refused: {text}"
+    text = _taken(edge, settings, other)
+    masks = edge["role"] != Role.FALSE_NEGATIVE or edge["action"] in ("eliminate", "attract")
+    return text if in_row or not masks else f"{text}; its row had no place left"
+
+
+def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
+    where = f"{_rank(edge)} in {edge['space']}" if edge["space"] else ""
+    if edge["role"] == Role.FALSE_NEGATIVE:
+        limit = settings.get("threshold")
+        above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
+        return f"{edge['action']}: {_similarity(edge)}{above}, {where}"
+    if edge["role"] == Role.NEGATIVE:
+        cut = _cuts(edge, settings)
+        limits = " and ".join(f"<= {text}" for text in cut.values())
+        found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
+        return f"{found}, {limits}" if limits else found
+    if not where:
+        label = f" of label {other.get('label')!r}" if other.get("label") else ""
+        own = settings.get("only_missing") is not None or edge["miner"].startswith("self_aug")
+        return "positive: another view of itself" if own else f"positive: a sample{label}"
+    mutual = ", mutual" if settings.get("mutual") else ""
+    return f"positive: {_similarity(edge)}, {where}{mutual}"
+
+
+def _rank(edge: Edge) -> str:
+    return f"rank {edge['rank']}"
+
+
+def _similarity(edge: Edge) -> str:
+    value, corrected = edge["similarity"], edge["corrected_similarity"]
+    text = "no similarity" if value is None else f"similarity {value:.4f}"
+    return text if corrected is None else f"{text} (corrected {corrected:.4f})"
+
+
+def _cuts(edge: Edge, settings: Settings) -> dict[str, str]:
+    """Return the upper limits that a hard negative was held against, in words."""
+    positive = edge["positive_similarity"]
+    found = {}
+    if positive is not None and settings.get("max_ratio") is not None:
+        ratio = settings["max_ratio"]
+        found[Reason.RATIO] = f"{ratio:g} x {positive:.4f} of its least similar positive"
+        if positive < _RATIO_FLOOR:
+            margin = (1 - ratio) * _RATIO_FLOOR
+            found[Reason.RATIO] = f"{positive:.4f} - {margin:.4f}, a margin for small similarities"
+    if positive is not None and settings.get("min_margin") is not None:
+        found[Reason.MARGIN] = (
+            f"{positive:.4f} - {settings['min_margin']:g} below its least similar positive"
+        )
+    if settings.get("max_similarity") is not None:
+        found[Reason.MAX_SIMILARITY] = f"{settings['max_similarity']:g}"
+    return {str(name): text for name, text in found.items()}
+
+
+def _above(reason: Reason) -> Callable[[Edge, Settings, Edge, Edge], str]:
+    def text(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
+        limit = _cuts(edge, settings).get(reason, f"what {reason} allows")
+        return f"{_similarity(edge)} > {limit}"
+
+    return text
+
+
+def _below(setting: str) -> Callable[[Edge, Settings, Edge, Edge], str]:
+    def text(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
+        limit = settings.get(setting)
+        number = f"{limit:.4f}" if isinstance(limit, int | float) else f"the {setting}"
+        return f"{_similarity(edge)} < {number}"
+
+    return text
+
+
+def _window(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
+    window = settings.get("ranks")
+    return f"{_rank(edge)} is outside the window {window}" if window else _rank(edge)
+
+
+_REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
+    Reason.SELF: lambda e, s, a, o: "the anchor itself",
+    Reason.DUPLICATE: lambda e, s, a, o: f"a near-duplicate of the anchor (group {o['group_id']})",
+    Reason.SPLIT: lambda e, s, a, o: f"split {o['split']!r}, the anchor's is {a['split']!r}",
+    Reason.POSITIVE: lambda e, s, a, o: f"a positive of the anchor ({_similarity(e)})",
+    Reason.FALSE_NEGATIVE: lambda e, s, a, o: f"a false negative of it ({_similarity(e)})",
+    Reason.SAME_LABEL: lambda e, s, a, o: f"shares a label with the anchor ({o['label']!r})",
+    Reason.OTHER_LABEL: lambda e, s, a, o: f"label {o['label']!r}, the anchor's is {a['label']!r}",
+    Reason.MUTUALITY: lambda e, s, a, o: (
+        f"{_similarity(e)}, but the anchor is not among its {s.get('k', 'own')} nearest"
+    ),
+    Reason.RANK: _window,
+    Reason.RATIO: _above(Reason.RATIO),
+    Reason.MARGIN: _above(Reason.MARGIN),
+    Reason.MAX_SIMILARITY: _above(Reason.MAX_SIMILARITY),
+    Reason.MIN_SIMILARITY: _below("min_similarity"),
+    Reason.THRESHOLD: _below("threshold"),
+    Reason.HUB_CAP: lambda e, s, a, o: "listed by too many anchors already",
+    Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
+    Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
+    Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+}
+
+
+_TITLES = {
+    Role.POSITIVE: "Positives",
+    Role.NEGATIVE: "Negatives",
+    Role.FALSE_NEGATIVE: "False negatives",
+    Role.REFUSED: "Refused",
+}
+
+
+def render(facts: Mapping[str, Any]) -> str:
+    """Return an explanation as plain text: the anchor, then its edges by role."""
+    sample = facts["sample"]
+    lines = [
+        f"{facts['key']} (sample {facts['sample_id']}, split {sample['split']})",
+        f"  caption: {sample['caption'] or '-'}",
+        f"  label: {sample['label'] or '-'}",
+        f"  near-duplicates: {', '.join(facts['duplicates']) or 'none'}",
+    ]
+    for role, title in _TITLES.items():
+        edges = [edge for edge in facts["edges"] if edge["role"] == role]
+        lines += ["", f"{title} ({len(edges)})", *_edge_lines(edges)]
+    if facts["pair"] is None:
+        lines += ["", "This anchor has no row in pairs: no positive was found for it."]
+    return "\n".join(lines)
+
+
+def _edge_lines(edges: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for edge in edges:
+        name = edge["other_key"] or edge["text"] or edge["asset"] or "?"
+        about = edge["other_caption"] or edge["other_label"]
+        lines.append(f"  {edge['miner']:<14} {name}" + (f'  "{about}"' if about else ""))
+        lines.append(f"  {'':<14} {edge['why']}")
+    return lines
