@@ -40,7 +40,7 @@ demo: $(VENV)/.installed ## write the sample corpus, mine it, show where the res
 	@echo
 	@echo "Three things to try next:"
 	@echo "  open $(DEMO)/out/report.html in a browser"
-	@echo "  $(BIN)/curate explain $(DEMO)/out scene-00000007"
+	@echo "  $(BIN)/curate explain $(DEMO)/out images/000/scene-00000007"
 	@echo "  $(BIN)/curate train $(DEMO)/out --steps 200"
 
 test: $(VENV)/.installed-dev browser ## the whole test suite

@@ -15,7 +15,7 @@ from .memory import human_bytes
 
 ENCODER = "encoder: open_clip, model: ViT-B-32, pretrained: laion2b_s34b_b79k, precision: bf16"
 FALSE_NEGATIVES = """\
-false_negatives:    # the nearest above a threshold that labels or captions calibrate: never contrasted
+false_negatives:    # nearest above what labels or captions calibrate: never contrasted
   - {miner: topk_threshold, space: "image>image", k: 10, threshold: calibrated}
 """
 NO_TRUTH = """\

@@ -19,7 +19,7 @@ def command(out: Path, key: str, as_json: bool) -> None:
 
     \b
     Example:
-      curate explain out 1012212859_01547e3f17
+      curate explain out images/1012212859_01547e3f17
     """
     from ...manifests.explain import explain, render
 

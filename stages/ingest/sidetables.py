@@ -112,10 +112,13 @@ def _paths(fields: Fields) -> list[str]:
 
 
 def _check(fields: Fields, tables: list[SideTable]) -> None:
-    known = [f"{side.name}:{column}" for side in tables for column in side.table.columns]
-    bare = [name.partition(":")[2] for name in known]
+    columns = {side.name: side.table.columns for side in tables}
+    known = [f"{name}:{column}" for name, names in columns.items() for column in names]
     for path in _paths(fields):
-        if path in (*known, *bare, PARENT) or path.split(".")[0] in bare:
+        table, colon, column = path.partition(":")
+        found = columns.get(table, []) if colon else [n for names in columns.values() for n in names]
+        column = column if colon else path
+        if path == PARENT or column in found or column.split(".")[0] in found:
             continue
         raise ConfigError(
             f"corpus.fields: no table of this folder has {path!r}.{suggestion(path, known)} "
