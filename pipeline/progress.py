@@ -70,7 +70,8 @@ class _Tracker:
             state.rows += facts["rows"]
             state.rejects += int(facts["facts"].get("rejects", 0))
             state.peak_bytes = max(state.peak_bytes, facts["peak_worker_bytes"])
-            self.warnings += [f"{event.node}: {text}" for text in facts.get("warnings", ())]
+            said = [*facts.get("notes", ()), *facts.get("warnings", ())]
+            self.warnings += [f"{event.node}: {text}" for text in said]
         elif event.kind == "node_done":
             state.status, state.seconds = "done", facts["seconds"]
         elif event.kind == "node_kept":

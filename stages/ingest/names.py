@@ -14,6 +14,7 @@ _LONGEST = 90
 _SAFE = re.compile(r"[A-Za-z0-9_/-]+")
 _UNSAFE_BYTE = re.compile(rb"[^A-Za-z0-9_/-]")
 _LOOKS_ESCAPED = re.compile(r"_(?=x[0-9a-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -86,4 +87,4 @@ def extension(path: str) -> str:
 
 def readable(text: str) -> str:
     """Return a text that every table can hold: what is not Unicode becomes U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -116,7 +116,9 @@ def _check(fields: Fields, tables: list[SideTable]) -> None:
     known = [f"{name}:{column}" for name, names in columns.items() for column in names]
     for path in _paths(fields):
         table, colon, column = path.partition(":")
-        found = columns.get(table, []) if colon else [n for names in columns.values() for n in names]
+        found = (
+            columns.get(table, []) if colon else [n for names in columns.values() for n in names]
+        )
         column = column if colon else path
         if path == PARENT or column in found or column.split(".")[0] in found:
             continue

@@ -3,7 +3,13 @@ import datetime
 import pandas as pd
 import pytest
 
-from curate.stages.ingest.attributes import KindMeter, attribute_column, merge_kinds, parse_time, type_of
+from curate.stages.ingest.attributes import (
+    KindMeter,
+    attribute_column,
+    merge_kinds,
+    parse_time,
+    type_of,
+)
 
 TIMES = [
     "2023-06-13", "2023-06-13T03:11:46Z", "2023-06-13 03:11:46.25", "2023-06-13T03:11:46+02:00",

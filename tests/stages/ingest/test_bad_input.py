@@ -108,7 +108,9 @@ def _turned() -> bytes:
 
 
 @pytest.mark.parametrize("kind", TAR_KINDS)
-def test_each_kind_has_its_own_code_and_the_rest_is_kept(kind: str, tmp_path: Path, ingest: Any) -> None:
+def test_each_kind_has_its_own_code_and_the_rest_is_kept(
+    kind: str, tmp_path: Path, ingest: Any
+) -> None:
     make, code = TAR_KINDS[kind]
     good = [(f"good-{n}.jpg", picture(n)) for n in range(3)]
     write_tar(tmp_path / "c.tar", [*good[:2], *make(), good[2]])
@@ -148,7 +150,9 @@ def test_keys_that_differ_only_by_case_are_counted(tmp_path: Path, ingest: Any) 
 def test_vectors_that_cannot_be_used(kind: str, tmp_path: Path, ingest: Any) -> None:
     write_tar(tmp_path / "c.tar", [(f"k{n}.jpg", picture(n)) for n in range(4)])
     vectors = np.ones((4, 3), np.float32)
-    vectors[2] = {"nan": [1, np.nan, 1], "infinity": [np.inf, 1, 1], "zero": [0, 0, 0]}.get(kind, [1, 1, 1])
+    vectors[2] = {"nan": [1, np.nan, 1], "infinity": [np.inf, 1, 1], "zero": [0, 0, 0]}.get(
+        kind, [1, 1, 1]
+    )
     np.save(tmp_path / "v.npy", vectors)
     names = ["k0", "k1", "other" if kind == "missing" else "k2", "k3"]
     (tmp_path / "k.txt").write_text("\n".join(names) + "\n")
@@ -160,7 +164,9 @@ def test_vectors_that_cannot_be_used(kind: str, tmp_path: Path, ingest: Any) -> 
         assert "sound" in done.rejects[0]["message"]
 
 
-def test_a_damaged_header_inside_a_tar_is_not_taken_for_its_end(tmp_path: Path, ingest: Any) -> None:
+def test_a_damaged_header_inside_a_tar_is_not_taken_for_its_end(
+    tmp_path: Path, ingest: Any
+) -> None:
     write_tar(tmp_path / "c.tar", [(f"k{n}.jpg", picture(n)) for n in range(4)])
     data = bytearray((tmp_path / "c.tar").read_bytes())
     data[data.index(b"k2.jpg") + 1] = ord("9")
@@ -183,7 +189,13 @@ def test_too_many_rejects_stop_the_run_and_say_where_to_look(tmp_path: Path, ing
     with pytest.raises(TooManyRejects) as caught:
         ingest(tmp_path / "c.tar", max_reject_fraction=0.24)
     text = str(caught.value)
-    for part in ("25 of 100", "not_an_image 25", "c.tar/k0.jpg", "rejects.parquet", "max_reject_fraction"):
+    for part in (
+        "25 of 100",
+        "not_an_image 25",
+        "c.tar/k0.jpg",
+        "rejects.parquet",
+        "max_reject_fraction",
+    ):
         assert part in text
     assert len(ingest(tmp_path / "c.tar", max_reject_fraction=0.25).rejects) == 25
 
@@ -206,7 +218,10 @@ def test_an_unreadable_file_is_a_reject(tmp_path: Path, ingest: Any, monkeypatch
 
 
 def test_nothing_that_a_key_says_leaves_the_tar(tmp_path: Path, ingest: Any) -> None:
-    rows = [{"file_name": f"{n}.jpg", "name": key} for n, key in enumerate(["../up", "/etc/x", "a//b", "."])]
+    rows = [
+        {"file_name": f"{n}.jpg", "name": key}
+        for n, key in enumerate(["../up", "/etc/x", "a//b", "."])
+    ]
     for n in range(4):
         (tmp_path / f"{n}.jpg").write_bytes(picture(n))
     (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -21,16 +21,48 @@ def test_the_first_good_input_of_a_key_wins_across_slices(tmp_path, ingest) -> N
     table(root / "metadata.jsonl", [{"file_name": f"{n}.jpg", "id": keys[n]} for n in names])
     done = ingest(root, {"key": "id"}, slice_rows=1)
     assert [(row["key"], row["position"]) for row in done.rows] == [("k1", 1), ("k2", 2), ("k3", 5)]
-    assert [row["code"] for row in done.rejects] == ["not_an_image", "duplicate_key", "duplicate_key"]
+    assert [row["code"] for row in done.rejects] == [
+        "not_an_image",
+        "duplicate_key",
+        "duplicate_key",
+    ]
     assert [row["where"] for row in done.rejects] == ["a.jpg", "d.jpg", "e.jpg"]
 
 
 def test_facts_count_what_is_kept(tmp_path, ingest) -> None:
     rows = [
-        {"key": "a", "captions": ["1", "2"], "labels": ["x", "y"], "split": "train", "lat": 1, "when": "2023-01-01"},
-        {"key": "b", "captions": ["3"], "labels": ["x"], "split": "train", "lat": 2.5, "when": None},
-        {"key": "", "captions": ["4", "5"], "labels": ["z"], "split": "test", "lat": 3, "when": None},
-        {"key": "c", "captions": [], "labels": [], "split": "test", "lat": None, "when": "2023-01-02T03:04:05Z"},
+        {
+            "key": "a",
+            "captions": ["1", "2"],
+            "labels": ["x", "y"],
+            "split": "train",
+            "lat": 1,
+            "when": "2023-01-01",
+        },
+        {
+            "key": "b",
+            "captions": ["3"],
+            "labels": ["x"],
+            "split": "train",
+            "lat": 2.5,
+            "when": None,
+        },
+        {
+            "key": "",
+            "captions": ["4", "5"],
+            "labels": ["z"],
+            "split": "test",
+            "lat": 3,
+            "when": None,
+        },
+        {
+            "key": "c",
+            "captions": [],
+            "labels": [],
+            "split": "test",
+            "lat": None,
+            "when": "2023-01-02T03:04:05Z",
+        },
     ]
     path = table(tmp_path / "t.jsonl", rows)
     facts = ingest(path, {"attributes": {"lat": "lat", "when": "when"}}, slice_rows=2).facts
@@ -52,7 +84,10 @@ def test_part_rows_are_a_function_of_the_count(samples, rows) -> None:
 
 
 def test_positions_count_refused_inputs_so_arrays_stay_aligned(tmp_path, ingest) -> None:
-    rows = [{"key": key, "captions": [f"{n}.{k}" for k in range(n % 3)]} for n, key in enumerate("ab-cde")]
+    rows = [
+        {"key": key, "captions": [f"{n}.{k}" for k in range(n % 3)]}
+        for n, key in enumerate("ab-cde")
+    ]
     rows[2]["key"] = ""
     path = table(tmp_path / "t.jsonl", rows)
     np.save(tmp_path / "v.npy", np.arange(1, 7, dtype=np.float32)[:, None] * [1, 1])

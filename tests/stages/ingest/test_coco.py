@@ -19,8 +19,12 @@ def coco(tmp_path):
             number += 1
             if image["id"] != 9:
                 (root / split / image["file_name"]).write_bytes(picture(number))
-        captions = [{"image_id": n, "id": k, "caption": f"c{k} of {n} "} for k in range(2) for n in ids]
-        things = [{"image_id": n, "category_id": 1 + n % 2, "segmentation": [[1, 2]]} for n in ids * 2]
+        captions = [
+            {"image_id": n, "id": k, "caption": f"c{k} of {n} "} for k in range(2) for n in ids
+        ]
+        things = [
+            {"image_id": n, "category_id": 1 + n % 2, "segmentation": [[1, 2]]} for n in ids * 2
+        ]
         if split == "train2017":
             things.append({"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4]})
             things.append({"image_id": 777, "category_id": 1})
@@ -39,7 +43,9 @@ def test_captions_labels_and_splits_of_both_files(coco, ingest) -> None:
     assert [row["key"] for row in done.rows] == [
         "train2017/000005", "train2017/000003", "val2017/000004",
     ]  # fmt: skip
-    assert [row["captions"] for row in done.rows] == [[f"c0 of {n}", f"c1 of {n}"] for n in (5, 3, 4)]
+    assert [row["captions"] for row in done.rows] == [
+        [f"c0 of {n}", f"c1 of {n}"] for n in (5, 3, 4)
+    ]
     assert [row["labels"] for row in done.rows] == [["dog"], ["dog", "cat"], ["cat"]]
     assert [row["split"] for row in done.rows] == ["train", "train", "val"]
     assert [row["attr_license"] for row in done.rows] == [1.0, 1.0, 0.0]

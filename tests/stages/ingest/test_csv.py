@@ -40,7 +40,9 @@ def test_slices_keep_the_rows_of_one_image_together(table, ingest) -> None:
     whole, sliced = ingest(table), ingest(table, slice_rows=1)
     assert len(sliced.scan.parts) == 7
     names = ("key", "captions", "position", "caption_position", "sha256")
-    assert [[r[n] for n in names] for r in whole.rows] == [[r[n] for n in names] for r in sliced.rows]
+    assert [[r[n] for n in names] for r in whole.rows] == [
+        [r[n] for n in names] for r in sliced.rows
+    ]
 
 
 def test_other_columns_by_fields(tmp_path, ingest) -> None:

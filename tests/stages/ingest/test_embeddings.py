@@ -27,7 +27,9 @@ def test_tables_of_keys(tmp_path, ingest, ending) -> None:
     assert [row["caption"] for row in done.rows] == [f"t{n}" for n in range(5)]
     assert [row["label"] for row in done.rows] == ["0", "1", "0", "1", "0"]
     assert [row["attr_age"] for row in done.rows] == [n / 2 for n in range(5)]
-    assert {(row["shard"], row["offset"], row["size"], row["ext"]) for row in done.rows} == {("", -1, 0, "")}
+    assert {(row["shard"], row["offset"], row["size"], row["ext"]) for row in done.rows} == {
+        ("", -1, 0, "")
+    }
     assert not done.facts["has_images"]
     assert [len(receipt.files) for receipt in done.scan.receipts] == [1, 1, 1]
 

@@ -27,7 +27,11 @@ def test_a_field_that_is_not_there_names_the_nearest() -> None:
 
 def test_texts_are_trimmed_and_cleaned_and_empty_ones_left_out() -> None:
     picker = choose(Fields(caption=["a", "b"], labels="c"), ["a", "b", "c"], "t")
-    record = {"a": ["  one\0 ", "", None, float("nan"), "two\nlines"], "b": "three", "c": [3.0, True, 3]}
+    record = {
+        "a": ["  one\0 ", "", None, float("nan"), "two\nlines"],
+        "b": "three",
+        "c": [3.0, True, 3],
+    }
     sample = picker.sample(record, "k", "w")
     assert sample.captions == ["one", "two\nlines", "three"]
     assert sample.labels == ["3", "true"]
@@ -36,7 +40,9 @@ def test_texts_are_trimmed_and_cleaned_and_empty_ones_left_out() -> None:
 
 def test_text_that_is_not_unicode_refuses_the_sample_but_keeps_its_count() -> None:
     picker = choose(Fields(), ["captions"], "t")
-    sample = picker.sample({"captions": ["good", b"caf\xe9".decode("utf-8", "surrogateescape")]}, "k", "w")
+    sample = picker.sample(
+        {"captions": ["good", b"caf\xe9".decode("utf-8", "surrogateescape")]}, "k", "w"
+    )
     assert sample.code == RejectCode.BAD_TEXT
     assert len(sample.captions) == 2
 

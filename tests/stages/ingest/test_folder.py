@@ -52,7 +52,11 @@ def test_flickr_tokens_set_the_order_and_the_rest_follows(photos, ingest) -> Non
     )
     write_lines(
         photos / "splits.jsonl",
-        [{"image": "2.jpg", "split": "test"}, {"image": "1.JPG", "split": "train"}, {"image": "x", "split": "y"}],
+        [
+            {"image": "2.jpg", "split": "test"},
+            {"image": "1.JPG", "split": "train"},
+            {"image": "x", "split": "y"},
+        ],
     )
     done = ingest(photos)
     assert [row["key"] for row in done.rows] == ["b/2", "a/0", "a/1", "top"]
@@ -60,7 +64,10 @@ def test_flickr_tokens_set_the_order_and_the_rest_follows(photos, ingest) -> Non
         ["bee one", "bee two", "bee three"], ["zero"], [], [],
     ]  # fmt: skip
     assert [row["split"] for row in done.rows] == ["test", "", "train", ""]
-    assert [(r["key"], r["code"]) for r in done.rejects] == [("gone", "missing_file"), ("", "bad_record")]
+    assert [(r["key"], r["code"]) for r in done.rejects] == [
+        ("gone", "missing_file"),
+        ("", "bad_record"),
+    ]
     assert [row["position"] for row in done.rows] == [0, 1, 4, 5]
     assert [row["caption_position"] for row in done.rows] == [0, 3, 5, 5]
 
@@ -90,11 +97,15 @@ def test_caption_tables(photos, ingest, ending) -> None:
 
 def test_fields_may_name_a_table(photos, ingest) -> None:
     write_lines(photos / "mine.jsonl", [{"file": "a/0.png", "kind": "k", "meta": {"cam": "c1"}}])
-    done = ingest(photos, {"label": "mine.jsonl:kind", "attributes": {"cam": "mine.jsonl:meta.cam"}})
+    done = ingest(
+        photos, {"label": "mine.jsonl:kind", "attributes": {"cam": "mine.jsonl:meta.cam"}}
+    )
     assert done.by_key()["a/0"]["label"] == "k"
     assert done.by_key()["a/0"]["attr_cam"] == "c1"
-    with pytest.raises(ConfigError, match=r"mine\.jsonl:kinds.*mean 'mine\.jsonl:kind'"):
-        FolderReader(source=str(photos), fields=Fields(label="mine.jsonl:kinds", split="mine.jsonl:kind")).slices()
+    with pytest.raises(ConfigError, match=r"mine\.jsonl has no column 'kinds'.*mean 'kind'"):
+        FolderReader(
+            source=str(photos), fields=Fields(label="mine.jsonl:kinds", split="mine.jsonl:kind")
+        ).slices()
 
 
 def test_top_folders_called_train_and_test_are_splits(tmp_path, ingest) -> None:

@@ -53,7 +53,9 @@ def test_slices_give_the_same_rows(tmp_path, ingest) -> None:
     whole, sliced = ingest(root), ingest(root, slice_rows=1)
     assert len(sliced.scan.parts) == 5
     names = ("key", "captions", "labels", "position", "sha256")
-    assert [[r[n] for n in names] for r in whole.rows] == [[r[n] for n in names] for r in sliced.rows]
+    assert [[r[n] for n in names] for r in whole.rows] == [
+        [r[n] for n in names] for r in sliced.rows
+    ]
 
 
 def test_metadata_in_split_folders(tmp_path, ingest) -> None:

@@ -13,7 +13,9 @@ ALPHABET = "ab._-/x2e5f é"
 
 
 def test_tar_name_is_injective_over_all_short_keys() -> None:
-    keys = ["".join(letters) for n in (1, 2, 3, 4) for letters in itertools.product(ALPHABET, repeat=n)]
+    keys = [
+        "".join(letters) for n in (1, 2, 3, 4) for letters in itertools.product(ALPHABET, repeat=n)
+    ]
     names = {tar_name(key) for key in keys}
     assert len(names) == len(keys)
 
@@ -26,7 +28,8 @@ def test_tar_name_is_injective_on_keys_that_look_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["../../etc/passwd", "/etc/passwd", "a/../b", "..", "a//b", "é" * 300, "a" * 2000, "C:\\x"]
+    "key",
+    ["../../etc/passwd", "/etc/passwd", "a/../b", "..", "a//b", "é" * 300, "a" * 2000, "C:\\x"],
 )
 def test_tar_name_is_safe_and_short(key: str) -> None:
     name = tar_name(key)

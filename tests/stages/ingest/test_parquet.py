@@ -28,7 +28,11 @@ def test_bytes_keys_labels_and_lists(tmp_path, ingest) -> None:
 
 def test_what_hugging_face_datasets_writes(tmp_path, ingest) -> None:
     features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"]), "text": datasets.Value("string")}
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=["cat", "dog"]),
+            "text": datasets.Value("string"),
+        }
     )
     body = {
         "image": [{"bytes": picture(n), "path": None} for n in range(4)],
@@ -61,7 +65,12 @@ def test_paths_and_unsafe_paths(tmp_path, ingest) -> None:
 def test_places_in_tars_stay_in_their_tars(tmp_path, ingest) -> None:
     write_tar(tmp_path / "x.tar", [("a.jpg", picture(3)), ("b.jpg", picture(4))])
     size = len(picture(3))
-    body = {"key": ["p", "q", "r", "s"], "shard": ["x.tar"] * 4, "offset": [512, 10**9, -1, 0], "size": [size] * 4}
+    body = {
+        "key": ["p", "q", "r", "s"],
+        "shard": ["x.tar"] * 4,
+        "offset": [512, 10**9, -1, 0],
+        "size": [size] * 4,
+    }
     pq.write_table(pa.table(body), tmp_path / "t.parquet")
     done = ingest(tmp_path / "t.parquet")
     assert [row["key"] for row in done.rows] == ["p"]

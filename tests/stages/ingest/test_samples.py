@@ -66,5 +66,5 @@ def test_facts_carry_the_counts_that_arrays_are_aligned_by(tmp_path, ingest) -> 
     kept = sum(len(row["captions"]) for row in rows if row["key"])
     assert sum(receipt.facts["captions"] for receipt in done.samples.receipts) == kept
     files = [str(done.samples.file(part)) for part in done.samples.parts]
-    total = duckdb.sql(f"select sum(len(captions)) from read_parquet({files})").fetchone()
-    assert total == (kept,)
+    total = duckdb.sql(f"select sum(len(captions)) from read_parquet({files})").fetchall()
+    assert total == [(kept,)]

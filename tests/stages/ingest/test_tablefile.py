@@ -17,7 +17,7 @@ ROWS = [
     {"name": "c.jpg", "text": "two\nlines"},
     {"name": "d.jpg", "text": "é ü 漢"},
     {"name": "e.jpg", "text": ""},
-    {"name": "f.jpg", "text": "the 5\" pipe"},
+    {"name": "f.jpg", "text": 'the 5" pipe'},
 ]
 
 
@@ -72,7 +72,14 @@ def test_a_bad_line_costs_one_record(tmp_path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('name,text\na,1\nb,"open\nc,3\nd,4,5\ne\nf,6\n')
     records = list(open_table(str(path)).records())
-    assert [r.values["name"] if r.values else None for r in records] == ["a", None, "c", None, None, "f"]
+    assert [r.values["name"] if r.values else None for r in records] == [
+        "a",
+        None,
+        "c",
+        None,
+        None,
+        "f",
+    ]
     assert [r.number for r in records] == [2, 3, 4, 5, 6, 7]
     lines = tmp_path / "t.jsonl"
     lines.write_text('{"a": 1}\n{"a": \n[1]\n\n{"a": NaN}\n')

@@ -14,7 +14,9 @@ def packed(format: int) -> bytes:
         folder = tarfile.TarInfo("dir")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
-        for number, name in enumerate(["a.jpg", "dir/ü.png", "n" * 180 + ".txt", "empty.txt", "z.jpg"]):
+        for number, name in enumerate(
+            ["a.jpg", "dir/ü.png", "n" * 180 + ".txt", "empty.txt", "z.jpg"]
+        ):
             data = rng.bytes(0 if name == "empty.txt" else 300 * number + 1)
             info = tarfile.TarInfo(name)
             info.size = len(data)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset as wds
-
 from ingest_helpers import picture, write_tar
+
 from curate.manifests.errors import DataError
 from curate.stages.ingest.base import Fields
 from curate.stages.ingest.webdataset import WebDatasetReader
@@ -27,7 +27,9 @@ def tars(tmp_path):
     root = tmp_path / "tars"
     root.mkdir()
     for shard in range(3):
-        rows = [m for n in range(4) for m in members(shard * 4 + n, label=n % 2, meta={"camera": "c"})]
+        rows = [
+            m for n in range(4) for m in members(shard * 4 + n, label=n % 2, meta={"camera": "c"})
+        ]
         write_tar(root / f"{shard:03d}.tar", rows)
     return root
 
@@ -64,7 +66,13 @@ def test_compressed_tars_say_what_to_do(tmp_path) -> None:
 
 
 def test_fields_by_extension(tmp_path, ingest) -> None:
-    about = {"captions": ["one", "two"], "labels": ["x", "y"], "split": "val", "uid": "u1", "deep": {"n": 3}}
+    about = {
+        "captions": ["one", "two"],
+        "labels": ["x", "y"],
+        "split": "val",
+        "uid": "u1",
+        "deep": {"n": 3},
+    }
     write_tar(
         tmp_path / "a.tar",
         [
