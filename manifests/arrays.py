@@ -180,12 +180,13 @@ def _key_runs(source: ArraySource, rows: int) -> tuple[np.ndarray, np.ndarray, n
     first, count = first[order], count[order]
     names = hashes[first]
     again = np.flatnonzero((names[1:] == names[:-1]).all(axis=1))
-    several = source.of != "caption" and bool((count > 1).any())
-    if len(again) or several:
-        row = int(first[again[0] + 1] if len(again) else first[np.argmax(count > 1)] + 1)
+    wrong = first[again + 1]
+    if source.of != "caption":
+        wrong = np.append(wrong, first[count > 1] + 1)
+    if len(wrong):
         raise DataError(
-            f"{path}: row {row} names a sample that an earlier row has named. A key may stand "
-            "once, or, for `of: caption`, in one run of rows: one a caption."
+            f"{path}: row {wrong.min()} names a sample that an earlier row has named. "
+            "A key may stand once, or, for `of: caption`, in one run of rows: one a caption."
         )
     return names, first, count
 

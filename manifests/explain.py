@@ -123,7 +123,8 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
     if edge["role"] == Role.FALSE_NEGATIVE:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
-        return f"{edge['action']}: {_similarity(edge)}{above}, {where}"
+        found = f"{edge['action']}: {_similarity(edge)}{above}"
+        return f"{found}, {where}" if where else found
     if edge["role"] == Role.NEGATIVE:
         cut = _cuts(edge, settings)
         limits = " and ".join(f"<= {text}" for text in cut.values())

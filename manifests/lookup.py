@@ -6,7 +6,6 @@ Row groups whose statistics rule a value out are never read; one row group is he
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,9 +85,15 @@ def nearest_keys(pairset: Pairset, key: str, count: int = _NEAREST) -> list[str]
 
 def _likeness(wanted: str, other: str) -> tuple[int, int]:
     folded = other.casefold()
-    head = len(os.path.commonprefix([wanted, folded]))
-    tail = len(os.path.commonprefix([wanted[:head:-1], folded[:head:-1]]))
+    head = _common(wanted, folded)
+    tail = _common(wanted[:head:-1], folded[:head:-1])
     return (len(wanted) if wanted in folded else head + tail), -abs(len(folded) - len(wanted))
+
+
+def _common(left: str, right: str) -> int:
+    """Return how many characters two texts share at their start."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
 def rows_of_anchor(pairset: Pairset, table: str, anchor_id: int) -> list[dict[str, Any]]:

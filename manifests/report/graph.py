@@ -26,8 +26,8 @@ class GraphFacts:
         nearest: neighbours of a sample that were counted, min(10, k).
         bins: (label, samples) of the histogram of N_k: how often a sample is among the `nearest`
             neighbours of others.
-        skewness: third standardised moment of N_k (Radovanovic, Nanopoulos, Ivanovic 2010, eq. 1);
-            0 is even, above about 1.4 is hubby.
+        skewness: third standardised moment of N_k (Radovanovic, Nanopoulos, Ivanovic, Hubs in
+            Space, 2010); 0 is even.
         never: samples that are nobody's neighbour.
         hubs: (sample id, N_k), most frequent first.
         nodes: samples that have neighbours.

@@ -88,10 +88,18 @@ def graph_line(graph: GraphFacts) -> str:
             interval = f" (95\N{NO-BREAK SPACE}%: {recall['low']:.4f} to {recall['high']:.4f})"
         parts.append(f"measured recall {recall['value']:.4f}{interval}")
     if entry.get("short_rows"):
-        parts.append(f"{entry['short_rows']:,} samples have fewer")
+        parts.append(f"{_samples(entry['short_rows'], 'has', 'have')} fewer")
     parts.append(f"skewness {graph.skewness:.2f}")
-    parts.append(f"{graph.never:,} samples are nobody’s neighbour")
+    parts.append(f"{_samples(graph.never, 'is', 'are')} nobody’s neighbour")
     return "; ".join(parts) + "."
+
+
+def _samples(count: int, one: str, many: str) -> str:
+    return (
+        f"1 sample {one}"
+        if count == 1
+        else f"{format(count, ',') if count else 'no'} samples {many}"
+    )
 
 
 def settings_line(settings: Mapping[str, Any]) -> str:
@@ -125,9 +133,11 @@ def _space(name: str, entry: Mapping[str, Any]) -> str:
     encoder = entry.get("encoder") or {}
     kind = str(encoder.get("name") or encoder.get("class", "").rsplit(":", 1)[-1] or "array")
     detail = [str(encoder[key]) for key in ("model", "pretrained", "path") if encoder.get(key)]
+    if encoder.get("weights"):
+        detail.append(f"(weights {str(encoder['weights'])[:8]})")
     missing = f", {entry['missing']:,} without a vector" if entry.get("missing") else ""
-    what = " ".join([kind, *detail])
-    return f"{name} (of {entry['of']}): {what}, {entry['dim']} dimensions{missing}"
+    of = "" if name == entry["of"] else f" (of {entry['of']})"
+    return f"{name}{of}: {' '.join([kind, *detail])}, {entry['dim']} dimensions{missing}"
 
 
 def _graph(name: str, entry: Mapping[str, Any]) -> str:

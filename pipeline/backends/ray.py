@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ IN_FLIGHT = 2
 OBJECT_STORE_BYTES = 128 << 20
 """Only job descriptions and receipts pass through it."""
 RESTARTS = 3
+REACH_S = 5.0
 
 
 class _Actor:
@@ -174,6 +176,7 @@ def _start(ray: Any, address: str | None, workers: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is not None:
+            _knock(address)
             ray.init(address=address, **quiet)
             return
         ray.init(
@@ -183,8 +186,15 @@ def _start(ray: Any, address: str | None, workers: int | None) -> None:
             object_store_memory=OBJECT_STORE_BYTES,
             **quiet,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
         raise ResourceError(
             f"cannot reach {where}: {error} Use --ray off to run in this process."
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Open and close a connection: Ray itself waits for minutes where nobody listens."""
+    host, sign, port = address.removeprefix("ray://").rpartition(":")
+    if sign and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=REACH_S).close()

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ...manifests import listing
-from ...manifests.errors import DataError
+from ...manifests.errors import ConfigError, DataError
 from ...manifests.listing import FoundFile
 from ...manifests.schema import RejectCode
 from .base import Estimate, Fields, RawSample, Reader, Slice
@@ -65,7 +65,9 @@ class WebDatasetReader(Reader):
         """Return how many tars there are, or None."""
         try:
             found = _tars(source)
-        except DataError:
+        except DataError as error:
+            if source.lower().endswith(".tar"):
+                raise ConfigError(str(error)) from error
             return None
         return f"{len(found)} tars"
 

@@ -208,7 +208,8 @@ import io, struct, sys, zlib
 from PIL import Image
 from curate.manifests.images import decode, inspect_image
 stream = io.BytesIO()
-exif = b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\x05\\0" + b"\\x1a\\1\\5\\0\\xff\\0\\0\\0\\xff\\xff\\0\\0" * 5
+exif = b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\x05\\0"
+exif += b"\\x1a\\1\\5\\0\\xff\\0\\0\\0\\xff\\xff\\0\\0" * 5
 Image.new("RGB", (20, 20)).save(stream, "JPEG", exif=exif)
 jpeg = stream.getvalue()
 stream = io.BytesIO()

@@ -117,6 +117,13 @@ def test_low_coverage(parts):
     assert "images: 16.7" in looks(parts)["Low coverage"]
 
 
+def test_the_built_in_encoder_is_called_what_it_is(parts):
+    assert not any(finding.title == "Encoder" for finding in judge(**parts))
+    entry = {"of": "image", "encoder": {"class": "curate.stages.embed.builtin:Builtin"}}
+    parts["manifest"]["embeddings"] = {"image": entry}
+    assert "rendered scenes only" in said(parts, "Encoder")
+
+
 def test_no_pairs(parts):
     parts["pairs"] = replace(parts["pairs"], rows=0, masking=0)
     assert "Pairs" in looks(parts)

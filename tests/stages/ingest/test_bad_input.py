@@ -129,7 +129,8 @@ def test_each_kind_has_its_own_code_and_the_rest_is_kept(
         assert done.facts["rejects_by_code"] == {code: 1}
     odd = [row for row in done.rows if not row["key"].startswith("good")]
     expected: dict[str, Any] = {
-        "wrong extension": ("ext", "png"), "exif rotation": ("width", 10), "nan in json": ("attr_lat", None),
+        "wrong extension": ("ext", "png"), "exif rotation": ("width", 10),
+        "nan in json": ("attr_lat", None),
         "control characters in a caption": ("captions", ["abc"]), "empty caption": ("captions", []),
         "byte order mark": ("captions", ["hello"]), "path that climbs out": ("key", "../../x"),
     }  # fmt: skip

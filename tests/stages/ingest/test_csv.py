@@ -15,7 +15,8 @@ def table(tmp_path):
     (tmp_path / "far.jpg").write_bytes(picture(9))
     rows = [
         ("img/1.jpg", "one"), ("img/0.jpg", "zero"), ("img/1.jpg", "uno"), ("img/7.jpg", "gone"),
-        (str(tmp_path / "far.jpg"), "far"), ("../far.jpg", "up"), ("", "nameless"), ("img/1.jpg", "ein"),
+        (str(tmp_path / "far.jpg"), "far"), ("../far.jpg", "up"), ("", "nameless"),
+        ("img/1.jpg", "ein"),
         ("img", "a folder"),
     ]  # fmt: skip
     pd.DataFrame(rows, columns=["filepath", "title"]).to_csv(root / "t.csv", sep="\t", index=False)

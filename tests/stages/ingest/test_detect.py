@@ -54,12 +54,14 @@ def test_nothing_known_says_what_was_seen(tmp_path) -> None:
     (tmp_path / "notes.md").write_text("x")
     with pytest.raises(ConfigError, match=r"seen: 1 files \(notes\.md\).*webdataset, imagefolder"):
         reader_for("auto", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"1\.tar: no such file"):
+        reader_for("auto", f"{tmp_path}/{{1..2}}.tar")
     with pytest.raises(ConfigError, match="nothing there"):
         reader_for("auto", str(tmp_path / "none"))
 
 
 def test_a_mistyped_format_names_the_nearest(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'webdataset'.*Allowed: auto, "):
+    with pytest.raises(ConfigError, match=r"Did you mean 'webdataset'.*Allowed: auto, "):
         reader_for("webdatasets", str(tmp_path))
 
 

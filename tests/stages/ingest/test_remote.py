@@ -17,7 +17,7 @@ NAMES = ("webdataset", "folder", "imagefolder", "parquet", "csv", "coco")
 
 
 def local(root, format):
-    """Write a corpus of three images in a format; return the name below the root that is its source."""
+    """Write three images in a format; return the name below the root that is the source."""
     root.mkdir()
     for number in range(3):
         (root / f"{number}.jpg").write_bytes(picture(number))

@@ -55,7 +55,8 @@ def test_the_tar_is_a_plain_webdataset(photos, tmp_path) -> None:
     assert [sample["txt"].decode() for sample in found] == [f"é {n}" for n in range(12)]
     about = json.loads(found[3]["json"])
     assert about == {
-        "key": "d/im.03", "captions": ["é 3"], "labels": ["x"], "split": "s", "width": 24, "height": 16,
+        "key": "d/im.03", "captions": ["é 3"], "labels": ["x"], "split": "s",
+        "width": 24, "height": 16,
     }  # fmt: skip
     with tarfile.open(path) as tar:
         members = tar.getmembers()
