@@ -232,11 +232,13 @@ def list_matrix(column: pa.ChunkedArray | pa.Array, length: int | None = None) -
     Raises:
         ValueError: the lists differ in length.
     """
-    array = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    array = column
+    if isinstance(column, pa.ChunkedArray):
+        array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     flat = array.flatten().to_numpy(zero_copy_only=False)
     rows = len(array)
     if length is None:
         length = len(flat) // rows if rows else 0
-    if len(flat) != rows * length:
+    if len(flat) != rows * length or (np.diff(array.offsets.to_numpy()) != length).any():
         raise ValueError(f"lists of one length {length} were expected in {rows} rows")
     return flat.reshape(rows, length)

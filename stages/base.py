@@ -41,11 +41,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker of a stage occupies: cores, devices, and bytes of memory at its peak."""
+    """What one worker of a stage occupies.
+
+    Attributes:
+        cpus: cores of a worker without a device.
+        memory_bytes: memory at its peak.
+        wants_gpu: one device for each worker, where the machines that run it have any. The stage
+            does not ask for itself: the driver may have no device and the workers eight.
+        cpus_with_gpu: cores that keep one device busy; fewer where the devices must share.
+    """
 
     cpus: float = 1
-    gpus: float = 0
     memory_bytes: int = 600 << 20
+    wants_gpu: bool = False
+    cpus_with_gpu: float = 4
 
 
 Worker = Callable[[Task], Output]

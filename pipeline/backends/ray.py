@@ -71,9 +71,10 @@ class RayBackend:
 
     def workers(self, resources: Resources, tasks: int) -> int:
         """Say how many actors a job gets: bounded by tasks, cores, devices, memory, `workers`."""
+        cpus, gpus = self._need(resources)
         there = self._ray.cluster_resources()
         bounds = [max(tasks, 1)]
-        for name, need in (("CPU", resources.cpus), ("GPU", resources.gpus)):
+        for name, need in (("CPU", cpus), ("GPU", gpus)):
             have = there.get(name, 0.0)
             if need > have:
                 raise ResourceError(
@@ -115,13 +116,22 @@ class RayBackend:
             yield self._result(ready, task)
             feed(actor)
 
+    def _need(self, resources: Resources) -> tuple[float, float]:
+        """Return cores and devices of one worker on this cluster."""
+        there = self._ray.cluster_resources()
+        devices = there.get("GPU", 0.0)
+        if not (resources.wants_gpu and devices >= 1):
+            return resources.cpus, 0.0
+        share = max(1.0, there.get("CPU", 1.0) // devices)
+        return min(resources.cpus_with_gpu, share), 1.0
+
     def _actors(self, resources: Resources, count: int) -> list[Any]:
-        kind = (resources.cpus, resources.gpus)
+        kind = self._need(resources)
         if kind != self._kind or len(self._pool) < count:
             self._release()
             actor = self._ray.remote(_Actor).options(
-                num_cpus=resources.cpus,
-                num_gpus=resources.gpus,
+                num_cpus=kind[0],
+                num_gpus=kind[1],
                 max_restarts=RESTARTS,
                 max_task_retries=RESTARTS,
             )

@@ -173,7 +173,8 @@ def _local_dir(folder: Path) -> Source:
         raise ConfigError(f"{config} is not JSON: {error}.") from error
     if "model_cfg" not in settings:
         raise ConfigError(f"{config} has no 'model_cfg'; it has {', '.join(settings)}.")
-    return Source(_chosen_by_open_clip(folder), settings)
+    # Importing open_clip takes seconds and half a gigabyte; a lone file needs no choice.
+    return Source(found[0] if len(found) == 1 else _chosen_by_open_clip(folder), settings)
 
 
 def _chosen_by_open_clip(folder: Path) -> Path:

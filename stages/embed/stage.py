@@ -53,10 +53,9 @@ class Embed(Stage):
         return task_per_part(inputs["samples"])
 
     def resources(self, inputs: Inputs) -> Resources:
-        """One device; torch and a model on a CPU, and decoded pictures of three batches."""
+        """One device if there is any; torch, a model, and decoded pictures of three batches."""
         del inputs
-        gpu = torch_device() != "cpu"
-        return Resources(cpus=4 if gpu else 1, gpus=float(gpu), memory_bytes=2 << 30)
+        return Resources(wants_gpu=True, memory_bytes=2 << 30)
 
     def open(self, inputs: Inputs) -> Worker:
         """Load the encoder on this worker's device."""

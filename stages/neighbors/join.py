@@ -133,9 +133,9 @@ def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:
     queries = part * (8 * dim + 60 * length)
     rows = 60 * int(inputs["bank"].starts()[-1])
     exact = inputs["index"].receipts[0].facts["exact"]
-    gpu = exact and device == "auto" and hasattr(faiss, "knn_gpu") and faiss.get_num_gpus() > 0
+    gpu = bool(exact) and device == "auto" and hasattr(faiss, "knn_gpu")
     memory = (300 << 20) + queries + 10 * dim * BLOCK_ROWS + rows
-    return Resources(gpus=float(gpu), memory_bytes=memory)
+    return Resources(wants_gpu=gpu, memory_bytes=memory)
 
 
 def _map_index(index: Artifact, part: str) -> faiss.IndexIVF:

@@ -38,7 +38,7 @@ def cluster(monkeypatch):
         yield f"127.0.0.1:{PORT}"
     finally:
         for process in reversed(running):
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=60)
 
 

@@ -36,7 +36,7 @@ def test_a_good_file_loads_with_defaults():
         (
             "miner: knn",
             "miner: knnn",
-            "c.yaml:5:20: positives[0].miner: no miner is called 'knnn'.",
+            "c.yaml:5:21: positives[0].miner: no miner is called 'knnn'.",
         ),
         ("miner: knn", "miner: knnn", "Did you mean 'knn'?"),
         ("k: 5", "k: -5", "c.yaml:5:51: positives[0].k: input should be greater"),

@@ -138,9 +138,7 @@ def write_tiny_pairset(
     for space, vectors in (("image", image), ("caption", caption)):
         manifest["embeddings"][space]["files"] = _write_space(draft, space, vectors)
     if with_images:
-        manifest["images"] = [
-            _entry(draft.root, f"images/part-{t:05d}.tar") for t in range(tars)
-        ]
+        manifest["images"] = [_entry(draft.root, f"images/part-{t:05d}.tar") for t in range(tars)]
     _write_manifest(draft.root, manifest)
     return Tiny(
         draft.root, keys, labels, splits, group_id, image, caption, captions, payloads, manifest
@@ -535,7 +533,7 @@ def _manifest(draft, rows, facts, labels, caption, group_id):
         },
         "kinds": list(KINDS),
         "miners": _miners(draft, facts["threshold"]),
-        "fidelity": {name: "exact" for name in KINDS},
+        "fidelity": dict.fromkeys(KINDS, "exact"),
         "tables": {},
         "embeddings": {
             "image": {"of": "image", **space, "missing": 0},

@@ -334,7 +334,7 @@ def test_edges_out_of_order_are_found(broken):
 
 
 def test_a_hard_negative_above_the_ratio_is_found(broken):
-    number, row = rows_where(broken, "edges", lambda r: r["reason"] == "ratio")[10]
+    number, _ = rows_where(broken, "edges", lambda r: r["reason"] == "ratio")[10]
     Rows(broken, "edges").change(number, reason="", role="negative")
     result = verify(broken, deep=False)
     assert found(result, "ratio", "edges") == [number]
@@ -442,7 +442,7 @@ def test_weights_that_do_not_add_up_are_found(broken):
 
 
 def test_a_weight_in_an_empty_place_is_found(broken):
-    number, row = rows_where(broken, "pairs", lambda r: r["positive_ids"][1] == -1)[4]
+    number, _ = rows_where(broken, "pairs", lambda r: r["positive_ids"][1] == -1)[4]
     change_pair(broken, number, "positive_weights", 1, 0.5)
     assert found(verify(broken, deep=False), "weight", "pairs") == [number]
 

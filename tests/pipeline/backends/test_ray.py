@@ -58,8 +58,8 @@ def test_an_error_of_a_stage_arrives_as_itself(tmp_path, backend):
 
 
 def test_what_the_cluster_has_not_is_said_at_once(backend):
-    with pytest.raises(ResourceError, match="needs 1 GPU, the Ray cluster has 0"):
-        backend.workers(Resources(gpus=1), 4)
+    with pytest.raises(ResourceError, match="needs 99 CPU, the Ray cluster has 2"):
+        backend.workers(Resources(cpus=99), 4)
     assert backend.workers(Resources(), 1) == 1
     assert backend.workers(Resources(), 100) == 2
 
@@ -73,3 +73,16 @@ def test_memory_bounds_the_workers(backend, monkeypatch):
 def test_no_token_is_left_in_the_home(backend):
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_AUTH_TOKEN"]
+
+
+def test_devices_are_the_clusters_not_the_drivers(backend, monkeypatch):
+    wants = Resources(wants_gpu=True)
+    assert backend.workers(wants, 10) == 2
+    monkeypatch.setattr(backend, "_limit", None)
+    there = {"CPU": 16.0, "GPU": 8.0}
+    monkeypatch.setattr(backend._ray, "cluster_resources", lambda: there)
+    assert backend._need(wants) == (2.0, 1.0)
+    assert backend.workers(wants, 100) == 8
+    there["GPU"] = 1.0
+    assert backend._need(wants) == (4.0, 1.0)
+    assert backend._need(Resources()) == (1, 0.0)
