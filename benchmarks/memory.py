@@ -57,7 +57,8 @@ def measure(corpus: Path, out: Path, workers: int) -> dict[str, dict[str, float]
             }
         elif event["event"] == "run_done":
             peak = event["peak_driver_bytes"]
-            found["driver"] = {"peak": peak, "anonymous": peak, "seconds": seconds}
+            anonymous = event["anonymous_driver_bytes"]
+            found["driver"] = {"peak": peak, "anonymous": anonymous, "seconds": seconds}
     return found
 
 
@@ -74,14 +75,15 @@ def main() -> None:
             corpus = write_corpus(Path(folder) / f"corpus-{rows}", rows, chosen.dim)
             results.append(measure(corpus, Path(folder) / f"out-{rows}", chosen.workers))
     small, large = results
-    print(f"MB; a worker of {chosen.workers}; rows {chosen.rows[0]:,} and {chosen.rows[1]:,}")
-    print(f"| node | {chosen.rows[0]:,} | {chosen.rows[1]:,} | ratio | anonymous ratio | seconds |")
-    print("|---|---|---|---|---|---|")
+    print(f"MB of a worker, {chosen.workers} workers, d = {chosen.dim}: all / anonymous")
+    print(f"| node | {chosen.rows[0]:,} | {chosen.rows[1]:,} | ratio | seconds |")
+    print("|---|---|---|---|---|")
     for node, one in small.items():
         other = large[node]
         print(
-            f"| {node} | {one['peak'] / 1e6:.0f} | {other['peak'] / 1e6:.0f} "
-            f"| {other['peak'] / one['peak']:.2f} | {other['anonymous'] / one['anonymous']:.2f} "
+            f"| {node} | {one['peak'] / 1e6:.0f} / {one['anonymous'] / 1e6:.0f} "
+            f"| {other['peak'] / 1e6:.0f} / {other['anonymous'] / 1e6:.0f} "
+            f"| {other['peak'] / one['peak']:.2f} / {other['anonymous'] / one['anonymous']:.2f} "
             f"| {one['seconds']:.1f} / {other['seconds']:.1f} |"
         )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import threading
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 
 _INTERVAL_S = 0.1
 
@@ -40,6 +44,20 @@ class PeakMeter:
     def _watch(self) -> None:
         while not self._stop.wait(_INTERVAL_S):
             self.sample()
+
+
+def release_unused() -> None:
+    """Give freed memory back to the system, so that one stage does not carry another's peak.
+
+    C's allocator keeps what was freed; glibc gives it back when asked (other systems do by
+    themselves, or not at all: there is nothing to ask).
+    """
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def machine_bytes() -> int:

@@ -7,7 +7,6 @@ killed first, so that an idle model never holds a device that the next stage wai
 
 from __future__ import annotations
 
-import gc
 import os
 import secrets
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 
 from ...manifests.errors import CurateError, ResourceError
 from ...stages.base import Resources, Task
+from ..memory import release_unused
 from .base import Done, Job
 
 IN_FLIGHT = 2
@@ -37,7 +37,7 @@ class _Actor:
         """Run one task, opening its job first if another one is open."""
         if token != self._token or self._run is None:
             self._run = None
-            gc.collect()
+            release_unused()
             self._run = job()
             self._token = token
         return self._run(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...stages.base import Resources, Task
+from ..memory import release_unused
 from .base import Done, Job
 
 
@@ -22,6 +23,7 @@ class SerialBackend:
         """Yield what came of each task, in the order of the tasks."""
         del resources
         if tasks:
+            release_unused()
             yield from map(job(), tasks)
 
     def close(self) -> None:
