@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
-from .config import Config, graph_spaces
+from .config import Config, Space, graph_spaces
 from .memory import human_bytes
-from .plan import ARRAY
+from .plan import ARRAY, array_source
 from .progress import human_seconds
 from .runner import Node
 
@@ -31,7 +32,11 @@ PROCESS_BYTES = 600 << 20
 """What a worker holds whatever the corpus: libraries, one part, one block of vectors."""
 ROW_MEMORY = {"census": 120, "groups": 60, "join": 60, "graph": 60, "recall": 60, "mine": 64}
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
+MODEL_BYTES = 1 << 30
+"""torch and a small model on top of it."""
+DIMS = {"builtin": 128, "onnx": 1280}
 DEFAULT_DIM = 512
+EXACT_BELOW = 60_000
 EDGE_BYTES = 16
 ROW_BYTES = 120
 
@@ -67,6 +72,11 @@ class Needs:
         return sum(line.disk_bytes for line in self.lines)
 
     @property
+    def memory_bytes(self) -> int:
+        """Bytes of the largest single worker."""
+        return max(line.memory_bytes for line in self.lines)
+
+    @property
     def seconds(self) -> float:
         """Rough time with `workers` cores and no GPU."""
         return sum(line.core_seconds for line in self.lines) / self.workers
@@ -78,6 +88,7 @@ class Needs:
             "rows_exact": self.corpus.exact,
             "corpus_bytes": self.corpus.bytes,
             "disk_bytes": self.disk_bytes,
+            "memory_bytes": self.memory_bytes,
             "seconds": round(self.seconds),
             "workers": self.workers,
             "nodes": [line.__dict__ for line in self.lines],
@@ -105,6 +116,7 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     """Say what a run of these nodes will need."""
     corpus = reader.estimate()
     rows = max(1, corpus.rows)
+    dims = {name: dim_of(space) for name, space in config.spaces.items()}
     parts = math.ceil(rows / part_rows(rows))
     copied = 0 if reader.in_tars or not reader.has_images else corpus.bytes
     slices = len(reader.slices())
@@ -112,8 +124,8 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     for node in nodes:
         kind = node.name.split(":")[0]
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
-        disk, seconds = _costs(node, config, rows, copied)
-        lines.append(Line(node.name, count, _memory(kind, rows), disk, seconds))
+        disk, seconds = _costs(node, config, rows, copied, dims)
+        lines.append(Line(node.name, count, _memory(node, rows, dims), disk, seconds))
     return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
 
 
@@ -125,27 +137,43 @@ def part_rows(rows: int) -> int:
     return min(8192, max(256, math.ceil(rows / 64)))
 
 
-def _memory(kind: str, rows: int) -> int:
-    return PROCESS_BYTES + ROW_MEMORY.get(kind, 0) * rows
+def dim_of(space: Space) -> int:
+    """Return the width of a space: of its array, or what its encoder most likely has."""
+    if space.encoder == ARRAY:
+        return array_source("", space).open().dim
+    return DIMS.get(space.encoder, DEFAULT_DIM)
 
 
-def _costs(node: Node, config: Config, rows: int, copied: int) -> tuple[int, float]:
+def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
+    kind, _, name = node.name.partition(":")
+    held = PROCESS_BYTES + ROW_MEMORY.get(kind, 0) * rows
+    if kind == "vectors":
+        return held + (MODEL_BYTES if isinstance(node.stage, Embed) else 0)
+    if kind == "index":
+        # The index, and beside it the sample that an inverted file is trained on.
+        return held + 4 * dims[name] * rows
+    if kind in ("join", "recall"):
+        # Pages of the mapped index, which the system drops when it needs them.
+        return held + 2 * dims[graph_spaces(name)[1]] * rows
+    return held
+
+
+def _costs(
+    node: Node, config: Config, rows: int, copied: int, dims: Mapping[str, int]
+) -> tuple[int, float]:
     kind, _, name = node.name.partition(":")
     if kind == "scan":
         return copied + rows * ROW_BYTES, rows / INGEST_RATE
     if kind == "vectors":
-        space = config.spaces[name]
-        return rows * DEFAULT_DIM * 2, rows / EMBED_RATES.get(space.encoder, 15.0)
+        rate = EMBED_RATES.get(config.spaces[name].encoder, EMBED_RATES["open_clip"])
+        return rows * dims[name] * 2, rows / rate
     if kind == "index":
-        return rows * DEFAULT_DIM * 2, rows / 20_000
+        return rows * dims[name] * 2, rows / 20_000
     if kind == "join":
-        query, bank = graph_spaces(name)
-        del query, bank
         # An inverted file looks at about a sixteenth of a bank that is too large for all pairs.
-        share = 1.0 if rows <= 60_000 else 1 / 16
-        return rows * config.neighbors[name].k * 2 * 12, 2 * rows**2 * DEFAULT_DIM * share / (
-            MULTIPLY_RATE
-        )
+        share = 1.0 if rows <= EXACT_BELOW else 1 / 16
+        seconds = 2 * rows**2 * dims[graph_spaces(name)[1]] * share / MULTIPLY_RATE
+        return rows * (config.neighbors[name].k + 16) * 12, seconds
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
     if kind in ("mine", "assemble", "final_edges"):

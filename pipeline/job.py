@@ -44,10 +44,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command prints: facts for programs, text for people."""
+    """What a command prints: facts for programs, text for people; and how it ends."""
 
     facts: dict[str, Any]
     text: str
+    exit_code: int = 0
 
 
 def run_job(request: resolve.Request, options: Options) -> Result:
@@ -64,9 +65,13 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
     nodes = plan.build_nodes(config, reader, budget)
     needs = estimate.estimate(config, reader, nodes, options.workers)
+    misfit = _misfit(needs, config, out, budget)
     if options.dry_run:
-        return Result(needs.to_json(), needs.text)
-    _check_disk(needs, config, out)
+        fits = misfit is None
+        text = needs.text if fits else f"{needs.text}\nIt will not fit: {misfit}"
+        return Result({**needs.to_json(), "fits": fits}, text, 0 if fits else 1)
+    if misfit:
+        raise ResourceError(misfit)
     if options.fresh and out.exists():
         _clear(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -150,19 +155,26 @@ def _clear(out: Path) -> None:
             path.unlink()
 
 
-def _check_disk(needs: estimate.Needs, config: Config, out: Path) -> None:
+def _misfit(needs: estimate.Needs, config: Config, out: Path, memory: int) -> str | None:
+    """Return why the run would not fit on this machine, or None."""
+    if needs.memory_bytes > memory:
+        return (
+            f"one worker needs about {human_bytes(needs.memory_bytes)} of memory, and "
+            f"{human_bytes(memory)} may be used. Raise budget.memory or use a larger machine."
+        )
     place = out
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    allowed = free if config.budget.disk == "auto" else min(free, config.budget.disk)
     held = sum(f.stat().st_size for f in (out / STORE).rglob("*") if f.is_file())
-    if needs.disk_bytes - held > allowed:
-        raise ResourceError(
-            f"the run needs about {human_bytes(needs.disk_bytes)} in {place}, of which "
-            f"{human_bytes(held)} are there and {human_bytes(allowed)} may be used. Free some "
-            "space, raise budget.disk, or write elsewhere with -o. See the plan with --dry-run."
-        )
+    allowed = free if config.budget.disk == "auto" else min(free, config.budget.disk - held)
+    if needs.disk_bytes - held <= allowed:
+        return None
+    return (
+        f"the run needs about {human_bytes(needs.disk_bytes)} in {place}, of which "
+        f"{human_bytes(held)} are there and {human_bytes(max(allowed, 0))} more may be used. Free "
+        "some space, raise budget.disk, or write elsewhere with -o. See the plan with --dry-run."
+    )
 
 
 @contextmanager

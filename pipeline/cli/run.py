@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from .common import echo_json, guarded, json_option
@@ -74,3 +76,5 @@ def command(
         echo_json(result.facts)
     else:
         click.echo(result.text)
+    if result.exit_code:
+        sys.exit(result.exit_code)

@@ -127,6 +127,19 @@ def test_a_dry_run_starts_nothing(made, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("limit", ["budget.disk=1kB", "budget.memory=1MB"])
+def test_a_plan_that_does_not_fit_is_refused(made, tmp_path, limit):
+    _, config, _, _ = made
+    options = ["run", config, "-o", tmp_path / "out", "--set", limit]
+    done = curate(*options, "--dry-run", check=False)
+    assert done.returncode == 1
+    assert "It will not fit" in done.stdout
+    assert json.loads(curate(*options, "--dry-run", "--json", check=False).stdout)["fits"] is False
+    done = curate(*options, check=False)
+    assert done.returncode == 1
+    assert "may be used" in done.stderr
+
+
 def test_fresh_starts_over(made):
     _, config, out, _ = made
     before = published(out)
