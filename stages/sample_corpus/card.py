@@ -55,7 +55,12 @@ positives:
 false_negatives:
   - {{miner: topk_threshold, space: "image>image", k: 10, threshold: calibrated}}
 negatives:
-  - {{miner: hard, space: "image>image", ranks: [5, 32], max_ratio: 0.95, exclude_label: true, count: 4}}
+  - miner: hard
+    space: "image>image"
+    ranks: [5, 32]
+    max_ratio: 0.95       # NV-Retriever: below 95 % of the least similar positive
+    exclude_label: true   # the labels are known here, so none of the anchor's kind
+    count: 4
 seed: 0
 """
 _ATTRIBUTES = ("camera", "time", "lat", "lon", "place")
