@@ -83,10 +83,11 @@ def _run_node(node: Node, inputs: Inputs, store: Path, backend: Backend, emit: E
             workers=backend.workers(resources, len(todo)),
         )
     )
-    peak = anonymous = 0
+    peak, anonymous, cores = 0, 0, 0.0
     for done in backend.map(_Job(node.stage, inputs, draft), todo, resources):
         receipts[done.receipt.part] = done.receipt
         peak, anonymous = max(peak, done.peak_bytes), max(anonymous, done.anonymous_bytes)
+        cores += done.cpu_seconds
         emit(_part_event(node.name, done))
     ordered = [receipts.get(task.part) for task in tasks]
     artifact = draft.commit(name, ordered, {"identity": node.stage.identity()})
@@ -100,6 +101,7 @@ def _run_node(node: Node, inputs: Inputs, store: Path, backend: Backend, emit: E
             kept=len(tasks) - len(todo),
             rows=artifact.rows,
             seconds=round(time.monotonic() - begun, 3),
+            cpu_seconds=round(cores, 3),
             peak_worker_bytes=peak,
             anonymous_worker_bytes=anonymous,
         )
@@ -115,6 +117,7 @@ def _part_event(node: str, done: Done) -> Event:
         rows=done.receipt.rows,
         facts=done.receipt.facts,
         seconds=round(done.seconds, 3),
+        cpu_seconds=round(done.cpu_seconds, 3),
         peak_worker_bytes=done.peak_bytes,
         worker=done.worker,
         **dict(done.log),
@@ -130,17 +133,20 @@ class _Job:
     draft: Draft
 
     def __call__(self) -> Callable[[Task], Done]:
-        meter = PeakMeter().start()
+        meter, used = PeakMeter().start(), time.process_time()
         worker = self.stage.open(self.inputs)
         name = f"{socket.gethostname()}/{os.getpid()}"
 
         def run_task(task: Task) -> Done:
+            nonlocal used
             begun = time.monotonic()
             output = worker(task)
             receipt = self.draft.write(task.part, output)
             meter.sample()
             seconds = time.monotonic() - begun
-            return Done(receipt, seconds, meter.peak_bytes, meter.anonymous_bytes, name, output.log)
+            peaks, before = (meter.peak_bytes, meter.anonymous_bytes), used
+            used = time.process_time()
+            return Done(receipt, seconds, *peaks, name, output.log, used - before)
 
         return run_task
 

@@ -21,6 +21,8 @@ class Done:
         anonymous_bytes: the same without pages of mapped files, which the system can drop.
         worker: name of the worker, "host/pid".
         log: what the stage had to say (warnings, notes).
+        cpu_seconds: time that cores worked for it, all threads; opening the job counts for the
+            first task.
     """
 
     receipt: Receipt
@@ -29,6 +31,7 @@ class Done:
     anonymous_bytes: int
     worker: str
     log: Mapping[str, Any] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
 
 
 Job = Callable[[], Callable[[Task], Done]]

@@ -21,14 +21,16 @@ from .exact import Pool, nearest, scan
 from .folds import Folds
 from .ranking import Best, Held
 
-POINTS_PER_CENTROID = 64
-ITERATIONS = 10
+LISTS = 4
+"""Lists a square root of the rows: with one, a million rows cost three times the search."""
+POINTS_PER_CENTROID = 40
+ITERATIONS = 6
 _BLOCK = 8192
 
 
 def list_count(rows: int) -> int:
-    """Return how many lists a bank of so many rows gets: the power of two nearest sqrt(rows)."""
-    return 1 << max(0, round(np.log2(max(1, rows)) / 2))
+    """Return how many lists a bank gets: the power of two nearest LISTS * sqrt(rows)."""
+    return min(1 << round(np.log2(LISTS * max(1, rows) ** 0.5)), max(1, rows))
 
 
 def draw_rows(valid: np.ndarray, count: int, seed: int, purpose: str) -> np.ndarray:
@@ -42,7 +44,7 @@ def draw_rows(valid: np.ndarray, count: int, seed: int, purpose: str) -> np.ndar
 def train(rows: Rows, valid: np.ndarray, lists: int, seed: int) -> np.ndarray:
     """Train centroids by spherical k-means on a drawn sample; return float32 [lists, d].
 
-    One thread: how k-means rounds may depend on how many there are. Holds 64 * lists rows.
+    One thread: how k-means rounds may depend on how many there are. Holds 40 * lists rows.
     """
     chosen = draw_rows(valid, POINTS_PER_CENTROID * lists, seed, "ivf/train")
     kmeans = faiss.Kmeans(
@@ -146,10 +148,11 @@ def choose_probes(
     wanted: float,
     ranks: tuple[int, int],
 ) -> tuple[int, float]:
-    """Return the smallest power of two of lists that reaches a recall, and that recall.
+    """Return the smallest number of lists that reaches a recall, and that recall.
 
     Nothing is searched twice: the exact neighbours are found once, and a neighbour is found with
-    n probes if its list is among the first n of the query.
+    n probes if its list is among the first n of the query. Who wants all of them gets all lists:
+    a probe cannot promise that.
 
     Args:
         queries: float32 [n, d], a probe of the queries.
@@ -175,9 +178,8 @@ def choose_probes(
         found += np.bincount(places[rows[row], homes] + 1, minlength=lists + 1)
         total += len(row)
     reached = np.cumsum(found) / max(1, total)
-    probes = 1
-    while probes < lists and reached[probes] < wanted:
-        probes = min(2 * probes, lists)
+    enough = np.flatnonzero(reached[1:] >= wanted) + 1
+    probes = int(enough[0]) if len(enough) and wanted < 1 else lists
     return probes, float(reached[probes]) if total else 1.0
 
 

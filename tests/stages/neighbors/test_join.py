@@ -122,7 +122,7 @@ def test_probes_are_as_few_as_the_recall_allows(corpus):
         ids = lists(done)[0][:, :8]
         want = brute_force(rows, rows, 8)[0]
         hits = (ids[:, :, None] == want[:, None, :]).any(axis=2).mean()
-        assert facts["nlist"] == 32
+        assert facts["nlist"] == 128
         assert hits >= asked
         assert hits == pytest.approx(facts["probe_recall"], abs=0.03)
         assert done.receipts[0].facts["nprobe"] == facts["nprobe"]
@@ -164,4 +164,4 @@ def test_memory_does_not_name_the_index():
 
 def test_lists_scale_with_the_root_of_the_rows():
     for rows in (100, 60_000, 1_000_000, 10_000_000):
-        assert 0.5 * rows**0.5 <= ivf.list_count(rows) <= 2 * rows**0.5
+        assert 2 * rows**0.5 <= ivf.list_count(rows) <= 8 * rows**0.5
