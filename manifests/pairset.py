@@ -15,6 +15,15 @@ from .errors import PairsetError
 from .vectors import Rows, VectorStore, starts_of
 
 MANIFEST = "manifest.json"
+IMAGES = "images"
+"""Folder of the tars that a pairset holds itself, because its corpus was in none."""
+FOLDERS = ("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index", IMAGES)
+"""Folders that hold only what the manifest lists."""
+
+
+def own_shard(part: str) -> str:
+    """Return the name in `samples` of a tar that the pairset holds itself."""
+    return f"{IMAGES}/{part}.tar"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ has one length in a whole table; empty places hold -1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +19,10 @@ NO_ID = -1
 """What an empty place in a list of ids holds."""
 ATTRIBUTE_PREFIX = "attr_"
 """Attribute `camera` of the corpus is column `attr_camera` of `samples`."""
+NEIGHBORS_PREFIX = "neighbors/"
+"""The graph "image>image" is table "neighbors/image>image" of the manifest."""
+ORDER = "feistel4-v1"
+"""The algorithm that orders an epoch; another one gets another name."""
 
 
 class Role(StrEnum):
@@ -216,6 +221,38 @@ def samples_schema(attributes: dict[str, str]) -> pa.Schema:
         pa.field(ATTRIBUTE_PREFIX + name, kinds[kind]) for name, kind in sorted(attributes.items())
     ]
     return pa.schema([*SAMPLES, *extra])
+
+
+def table_schema(table: str, attributes: Mapping[str, str]) -> pa.Schema | None:
+    """Return the schema of a table as the manifest names it, or None where there is no such table.
+
+    Args:
+        table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+        attributes: see `samples_schema`.
+    """
+    if table == "samples":
+        return samples_schema(dict(attributes))
+    if table.startswith(NEIGHBORS_PREFIX):
+        return NEIGHBORS
+    return {"rejects": REJECTS, "edges": EDGES, "pairs": PAIRS}.get(table)
+
+
+def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Return the length that each list column of a table has in all rows.
+
+    Lists of other columns (captions, labels) have a length of their own in each row.
+    """
+    if table.startswith(NEIGHBORS_PREFIX):
+        k = int(manifest["neighbors"][table.removeprefix(NEIGHBORS_PREFIX)]["k"])
+        return {"neighbor_ids": k, "similarities": k}
+    if table != "pairs":
+        return {}
+    counts = manifest["counts"]
+    lengths = {"false_negative_ids": int(counts["F"])}
+    for role, length in ((Role.POSITIVE, counts["P"]), (Role.NEGATIVE, counts["K"])):
+        for what in ("ids", "scores", "weights", "kinds"):
+            lengths[f"{role}_{what}"] = int(length)
+    return lengths
 
 
 def padded_list(values: np.ndarray, kind: pa.DataType) -> pa.ListArray:

@@ -6,7 +6,11 @@ from typing import Any
 
 import yaml
 
+from ..manifests.errors import ConfigError
 from .resolve import recipe, recipe_names
+
+KEYS = ("name", "title", "paper", "fidelity", "offline", "trainer", "run")
+"""What every recipe says."""
 
 
 def book() -> list[dict[str, Any]]:
@@ -19,8 +23,11 @@ def page(name: str) -> dict[str, Any]:
     """Return everything about one recipe; `yaml` is what it adds to a config.
 
     Raises:
-        ConfigError: there is no such recipe.
+        ConfigError: there is no such recipe, or it lacks a key.
     """
     body = recipe(name).body
+    missing = [key for key in KEYS if key not in body]
+    if missing:
+        raise ConfigError(f"recipe {name}: {', '.join(missing)} must be there.")
     text = yaml.safe_dump(body["run"], sort_keys=False, default_flow_style=None)
     return {**body, "yaml": text}

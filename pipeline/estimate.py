@@ -14,6 +14,8 @@ from typing import Any
 
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
+from ..stages.ingest.census import part_rows
+from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
 from .memory import human_bytes
 from .plan import ARRAY, array_source
@@ -36,7 +38,6 @@ MODEL_BYTES = 1 << 30
 """torch and a small model on top of it."""
 DIMS = {"builtin": 128, "onnx": 1280}
 DEFAULT_DIM = 512
-EXACT_BELOW = 60_000
 EDGE_BYTES = 16
 ROW_BYTES = 120
 
@@ -126,15 +127,13 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
         disk, seconds = _costs(node, config, rows, copied, dims)
         lines.append(Line(node.name, count, _memory(node, rows, dims), disk, seconds))
+    if "webdataset" in config.output.formats:
+        packed = corpus.bytes * (2 + config.output.negatives)
+        lines.append(Line("packed", 1, PROCESS_BYTES, packed, rows / INGEST_RATE))
     return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
 
 
 _SINGLE = frozenset({"census", "groups", "recall", "calibrate", "index", "final_samples"})
-
-
-def part_rows(rows: int) -> int:
-    """Return the rows of a part in a corpus of `rows` samples: about N / 64, 256 to 8192."""
-    return min(8192, max(256, math.ceil(rows / 64)))
 
 
 def dim_of(space: Space) -> int:

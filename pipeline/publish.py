@@ -11,11 +11,13 @@ from typing import Any
 from .. import __version__
 from ..manifests import storage
 from ..manifests.artifact import Artifact
-from ..manifests.fingerprint import canonical_json, digest
-from ..manifests.pairset import MANIFEST
-from ..manifests.schema import FORMAT
+from ..manifests.fingerprint import canonical_json, digest, file_digest
+from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, own_shard
+from ..manifests.schema import FORMAT, ORDER
+from ..manifests.tables import ROW_GROUP_ROWS
 from . import quality
 from .config import Config
+from .croissant import croissant
 from .plan import ARRAY, PlannedMiner, planned_miners
 from .runner import Node
 
@@ -53,15 +55,15 @@ def publish(
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
         "loss": config.loss.model_dump(mode="json"),
-        "order": {"algo": "feistel4-v1", "rows_per_block": 8192},
+        "order": {"algo": ORDER, "rows_per_block": ROW_GROUP_ROWS},
         "plans": [],
         "parents": [],
     }
     body["config_sha256"] = digest(canonical_json(body["config"]))
     body["counts"] = quality.counts(config, done)
+    body["documents"] = _documents(body, done, links)
     links.remove_others()
     body["manifest_id"] = f"sha256:{digest(canonical_json(body))}"
-    storage.write_text(out / "README.md", quality.card(body))
     storage.write_json(out / MANIFEST, body)
     return body
 
@@ -81,11 +83,19 @@ class _Links:
         self._used.add(target)
         return {"path": name, "bytes": record["bytes"], "sha256": record["sha256"]}
 
+    def write(self, name: str, value: Any) -> dict[str, Any]:
+        """Publish a text, or a value as JSON; return the entry: path, bytes, sha256."""
+        target = self._out / name
+        if isinstance(value, str):
+            storage.write_text(target, value)
+        else:
+            storage.write_json(target, value)
+        self._used.add(target)
+        return {"path": name, "bytes": target.stat().st_size, "sha256": file_digest(target)}
+
     def remove_others(self) -> None:
         """Remove files that an earlier run published and this one does not."""
-        for folder in ("samples", "rejects", "images", "embeddings", "index", "neighbors"):
-            self._clean(folder)
-        for folder in ("edges", "pairs"):
+        for folder in FOLDERS:
             self._clean(folder)
 
     def _clean(self, folder: str) -> None:
@@ -171,9 +181,26 @@ def _indexes(done: Mapping[str, Artifact], links: _Links) -> dict[str, Any]:
 
 def _images(done: Mapping[str, Artifact], links: _Links) -> list[dict[str, Any]]:
     return [
-        links.add(path, f"images/{part}.tar", record)
+        links.add(path, own_shard(part), record)
         for part, _, path, record in _files(done["scan"], "tar")
     ]
+
+
+def _documents(
+    body: Mapping[str, Any], done: Mapping[str, Artifact], links: _Links
+) -> list[dict[str, Any]]:
+    """Write what describes the rest: dataset card, JSON-LD, and the sizes of our own tars."""
+    found = [
+        links.write("README.md", quality.card(body)),
+        links.write("croissant.json", croissant(body)),
+    ]
+    # open_clip and DataComp learn from sizes.json how many samples each tar has.
+    sizes = {
+        f"{receipt.part}.tar": receipt.rows - sum(receipt.facts["rejects_by_code"].values())
+        for receipt in done["scan"].receipts
+        if done["scan"].file(receipt.part, "tar").exists()
+    }
+    return found + ([links.write(f"{IMAGES}/sizes.json", sizes)] if sizes else [])
 
 
 def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -183,6 +210,7 @@ def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact])
         "source": config.corpus.source,
         "reader": reader["class"],
         "fingerprint": done["scan"].fingerprint,
+        "inputs": done["census"].receipts[0].facts["inputs"],
     }
 
 

@@ -12,6 +12,9 @@ from ..pairset import Pairset
 
 Progress = Callable[[str], None]
 
+ABOUT = "_export.json"
+"""What stands in the folder of an export: manifest_id, target, options."""
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -34,13 +37,6 @@ class Exported:
     files: int
     bytes: int
     note: str = ""
-
-    @property
-    def text(self) -> str:
-        """The same as one line for people."""
-        line = f"{self.target}: {self.rows} pairs in {self.files} files "
-        line += f"({self.bytes / 1e6:.1f} MB) in {self.out}"
-        return line + (f"; {self.skipped} rows left out ({self.note})" if self.skipped else "")
 
 
 @dataclass(frozen=True)

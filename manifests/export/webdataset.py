@@ -34,12 +34,11 @@ from ..lookup import SampleRows
 from ..pairset import Pairset
 from ..schema import NO_ID, PADDING_KIND
 from ..tables import open_parquet
-from .base import Exported, Progress, Target
+from .base import ABOUT, Exported, Progress, Target
 from .image_bytes import ImageBytes
 
 _SHARD_BYTES = 256 << 20
 _QUALITY = 95
-_ABOUT = "_export.json"
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class WebDataset(Target):
         """Note what the folder holds, or refuse to mix it with something else."""
         options = {**asdict(self), "pairs_per_shard": rows}
         about = {"manifest_id": pairset.manifest_id, "target": self.name, "options": options}
-        note = out / _ABOUT
+        note = out / ABOUT
         if note.exists():
             if json.loads(note.read_text()) != about:
                 raise DataError(

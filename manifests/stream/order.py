@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UsageError
+from ..schema import ORDER
 
-ALGORITHM = "feistel4-v1"
 _ROUNDS = 4
 
 
@@ -77,7 +77,7 @@ def order_named(name: str, seed: int, epoch: int, count: int) -> Order:
 
 def round_keys(seed: int, epoch: int, purpose: str) -> np.ndarray:
     """Return uint64 [4]: the round keys of a (seed, epoch), apart for every purpose."""
-    text = f"{ALGORITHM}/{purpose}/{seed}/{epoch}".encode()
+    text = f"{ORDER}/{purpose}/{seed}/{epoch}".encode()
     return np.frombuffer(hashlib.blake2b(text, digest_size=8 * _ROUNDS).digest(), "<u8")
 
 

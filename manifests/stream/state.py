@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import StateMismatch
-from .order import ALGORITHM
+from ..schema import ORDER
 
 VERSION = 1
 
@@ -37,7 +37,7 @@ class StreamState:
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON."""
         body = asdict(self)
-        return {**body, "v": VERSION, "order": {"algo": ALGORITHM, "mode": self.order}}
+        return {**body, "v": VERSION, "order": {"algo": ORDER, "mode": self.order}}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> StreamState:
@@ -49,9 +49,9 @@ class StreamState:
         order = body.get("order")
         found = (body.get("v"), order.get("algo") if isinstance(order, Mapping) else None)
         names = [item.name for item in fields(cls)]
-        if found != (VERSION, ALGORITHM) or not set(names) <= set(body):
+        if found != (VERSION, ORDER) or not set(names) <= set(body):
             raise StateMismatch(
-                f"a stream state of version {VERSION} with order {ALGORITHM} was expected, "
+                f"a stream state of version {VERSION} with order {ORDER} was expected, "
                 f"version {found[0]!r} with order {found[1]!r} was given."
             )
         return cls(**{**{name: body[name] for name in names}, "order": body["order"]["mode"]})

@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..fingerprint import canonical_json, digest, file_digest
+from ..pairset import FOLDERS
 from ..tables import open_parquet
 from .context import Context
 
 _QUICK_BYTES = 16 << 20
 """Files up to this size are hashed even in a quick verification."""
-_FOLDERS = ("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index", "images")
 _COUNTED = ("samples", "rejects", "edges", "pairs")
 
 
@@ -32,6 +32,7 @@ def check_manifest(context: Context) -> None:
         notes.add("kinds", "manifest.json", None, f"kinds {manifest['kinds']}, miners {ids}")
     for table in _COUNTED:
         _check_count(context, table)
+    _check_inputs(context)
     for name, listed in _listed_rows(manifest):
         _check_first_rows(context, name, listed)
 
@@ -46,6 +47,16 @@ def _check_count(context: Context, table: str) -> None:
     if rows != said:
         message = f"counts say {said} rows, its files are listed with {rows}"
         context.notes.add("count", table, None, message)
+
+
+def _check_inputs(context: Context) -> None:
+    """Every input is a sample or a reject, once: together they are as many as were read."""
+    counts, inputs = context.pairset.counts, context.pairset.manifest["corpus"]["inputs"]
+    if counts["samples"] + counts["rejects"] != inputs:
+        message = (
+            f"{counts['samples']} samples and {counts['rejects']} rejects, but {inputs} inputs"
+        )
+        context.notes.add("inputs", "manifest.json", None, message)
 
 
 def _listed_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -78,6 +89,7 @@ def _listed_files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     for space, index in manifest["index"].items():
         yield from ((f"index/{space}", entry) for entry in index.get("files", ()))
     yield from (("images", entry) for entry in manifest["images"])
+    yield from (("documents", entry) for entry in manifest.get("documents", ()))
 
 
 def _file_is_sound(context: Context, owner: str, entry: Mapping[str, Any]) -> bool:
@@ -110,7 +122,7 @@ def is_inside(name: str) -> bool:
 
 def _check_strays(context: Context, listed: set[str]) -> None:
     root: Path = context.pairset.root
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             name = path.relative_to(root).as_posix()
             if path.is_file() and name not in listed:
@@ -128,13 +140,3 @@ def check_mask_groups(context: Context) -> None:
         if column not in names:
             message = f"mask_groups names {column!r}, which is no column"
             context.notes.add("mask-groups", "samples", None, message)
-
-
-def list_lengths(context: Context) -> dict[str, int]:
-    """Return the length of each list of `pairs`, as the manifest says."""
-    counts = context.pairset.counts
-    lengths = {"false_negative_ids": counts["F"]}
-    for role, length in (("positive", counts["P"]), ("negative", counts["K"])):
-        for what in ("ids", "scores", "weights", "kinds"):
-            lengths[f"{role}_{what}"] = length
-    return lengths

@@ -1,4 +1,7 @@
-"""`samples` and `rejects`: dense ids, unique keys, groups, known codes, every input once."""
+"""`samples` and `rejects`: dense ids, unique keys, groups, known codes.
+
+A reject may bear the key of a sample: `a.jpg` is damaged, `a.png` is not.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,6 @@ from ..schema import RejectCode
 from .context import Context
 
 _COLUMNS = ["sample_id", "key", "caption", "captions", "label", "labels", "size", "shard"]
-_REPEATED = frozenset({str(RejectCode.DUPLICATE_KEY)})
-"""Refused inputs that bear the key of a sample: that is why they were refused."""
 
 
 def check_samples(context: Context) -> None:
@@ -34,7 +35,7 @@ def check_samples(context: Context) -> None:
     hashes = np.concatenate(blocks)
     _check_unique(context, hashes)
     if "rejects" not in context.broken:
-        _check_rejects(context, hashes)
+        _check_rejects(context)
 
 
 def _check_firsts(context: Context, first: int, block: pa.Table) -> None:
@@ -78,12 +79,11 @@ def key_of(context: Context, row: int) -> str:
     return "?"
 
 
-def _check_rejects(context: Context, hashes: np.ndarray) -> None:
+def _check_rejects(context: Context) -> None:
     known = {str(code) for code in RejectCode}
     counted: Counter[str] = Counter()
-    ranked = np.sort(_as_bytes(hashes))
-    for first, block in context.blocks("rejects", ["key", "where", "code", "message"]):
-        codes, keys = block["code"].to_pylist(), block["key"].to_pylist()
+    for first, block in context.blocks("rejects", ["code"]):
+        codes = block["code"].to_pylist()
         counted.update(codes)
         unknown = np.array([code not in known for code in codes], bool)
         context.notes.rows(
@@ -93,17 +93,6 @@ def _check_rejects(context: Context, hashes: np.ndarray) -> None:
             first,
             lambda row, codes=codes: f"{codes[row]!r} is no code of pairset/1",
         )
-        wanted = _as_bytes(key_hashes(keys))
-        at = np.minimum(np.searchsorted(ranked, wanted), max(len(ranked) - 1, 0))
-        there = ranked[at] == wanted if len(ranked) else np.zeros(len(wanted), bool)
-        there &= np.array([code not in _REPEATED for code in codes], bool)
-        context.notes.rows(
-            "both-sample-and-reject",
-            "rejects",
-            there,
-            first,
-            lambda row, keys=keys: f"{keys[row]!r} is a sample too",
-        )
     _check_reject_counts(context, counted)
 
 
@@ -112,10 +101,6 @@ def _check_reject_counts(context: Context, counted: Counter[str]) -> None:
     if said is not None and {code: n for code, n in said.items() if n} != dict(counted):
         message = f"the manifest counts {dict(said)}, the table holds {dict(counted)}"
         context.notes.add("reject-count", "rejects", None, message)
-
-
-def _as_bytes(hashes: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(hashes).view("V16").reshape(-1)
 
 
 def check_groups(context: Context) -> None:

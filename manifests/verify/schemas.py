@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pyarrow as pa
 
 from .. import schema
 from ..tables import open_parquet
 from .context import Context
-from .files import list_lengths
 
 
 def check_schemas(context: Context) -> None:
@@ -18,20 +15,11 @@ def check_schemas(context: Context) -> None:
     for table in context.pairset.manifest["tables"]:
         if table in context.broken:
             continue
-        expected = _expected(context, table)
+        expected = schema.table_schema(table, context.pairset.manifest["attributes"])
         if expected is None:
             context.notes.add("table", table, None, "pairset/1 knows no such table")
         elif not _columns_fit(context, table, expected) or not _rows_fit(context, table, expected):
             context.broken.add(table)
-
-
-def _expected(context: Context, table: str) -> pa.Schema | None:
-    if table == "samples":
-        return schema.samples_schema(dict(context.pairset.manifest["attributes"]))
-    if table.startswith("neighbors/"):
-        return schema.NEIGHBORS
-    known = {"rejects": schema.REJECTS, "edges": schema.EDGES, "pairs": schema.PAIRS}
-    return known.get(table)
 
 
 def _columns_fit(context: Context, table: str, expected: pa.Schema) -> bool:
@@ -62,7 +50,7 @@ def _difference(found: pa.Schema, expected: pa.Schema) -> str:
 
 
 def _rows_fit(context: Context, table: str, expected: pa.Schema) -> bool:
-    lengths = _lengths(context, table)
+    lengths = schema.list_lengths(table, context.pairset.manifest)
     required = [field.name for field in expected if not field.nullable]
     fits = True
     for first, block in context.blocks(table, required):
@@ -72,16 +60,6 @@ def _rows_fit(context: Context, table: str, expected: pa.Schema) -> bool:
         for name, length in lengths.items():
             fits &= _lists_fit(context, table, first, name, block[name], length)
     return fits
-
-
-def _lengths(context: Context, table: str) -> Mapping[str, int]:
-    if table == "pairs":
-        return list_lengths(context)
-    if table.startswith("neighbors/"):
-        graph = table.removeprefix("neighbors/")
-        k = int(context.pairset.manifest["neighbors"][graph]["k"])
-        return {"neighbor_ids": k, "similarities": k}
-    return {}
 
 
 def _column_is_full(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from pathlib import Path
 
 import click
 
-from .common import guarded
+from .common import echo_json, guarded, json_option
 
 
 @click.command(name="export")
@@ -16,7 +18,8 @@ from .common import guarded
 @click.option("--pairs-per-shard", type=click.IntRange(1), help="Rows a tar [about 256 MB].")
 @click.option("--positives", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--negatives", type=click.IntRange(0), help="Negatives packed a row [all].")
-@click.option("--allow-missing", is_flag=True, help="Keep rows with empty places (see docs).")
+@click.option("--allow-missing", is_flag=True, help="Keep rows with empty places (black pixels).")
+@json_option
 @guarded
 def command(
     out: Path,
@@ -26,6 +29,7 @@ def command(
     positives: int,
     negatives: int | None,
     allow_missing: bool,
+    as_json: bool,
 ) -> None:
     r"""Write the pairs in another tool's format.
 
@@ -42,5 +46,9 @@ def command(
         "negatives": negatives,
         "allow_missing": allow_missing,
     }
-    result = export(out, target, dest or out / "packed", options, click.echo)
-    click.echo(exported(result))
+    progress = functools.partial(click.echo, err=True)
+    result = export(out, target, dest or out / "packed", options, progress)
+    if as_json:
+        echo_json(dataclasses.asdict(result))
+    else:
+        click.echo(exported(result))

@@ -29,5 +29,5 @@ def command(out: Path, quick: bool, as_json: bool) -> None:
         echo_json(result.to_json())
     else:
         click.echo(render(result))
-    if result.findings:
+    if not result.ok:
         sys.exit(1)

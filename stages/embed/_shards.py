@@ -13,14 +13,13 @@ from PIL import Image
 from ...manifests import storage
 from ...manifests.artifact import Artifact
 from ...manifests.images import ImageError, decode
-
-OWN_SHARDS = "images/"
+from ...manifests.pairset import own_shard
 
 
 def own_shards(scan: Artifact) -> dict[str, Path]:
     """Return where the tars that `scan` wrote stand, by the names that `samples` has for them."""
     paths = {part: scan.file(part, "tar") for part in scan.parts}
-    return {f"{OWN_SHARDS}{part}.tar": path for part, path in paths.items() if path.exists()}
+    return {own_shard(part): path for part, path in paths.items() if path.exists()}
 
 
 class ShardReader:

@@ -10,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from ...manifests.artifact import Artifact, Output
+from ...manifests.pairset import own_shard
 from ...manifests.schema import ATTRIBUTE_PREFIX, samples_schema
 from ...manifests.tables import ROW_GROUP_ROWS, open_parquet
 from ..base import Inputs, Stage, Task, Worker
 from .attributes import attribute_column
-
-IMAGES = "images"
-"""Folder of a pairset that holds its own tars; `shard` names them relative to the pairset."""
 
 _LATER = ("group_id", "cluster_id")
 _COPIED = ("key", "sha256", "ext", "width", "height", "captions", "labels", "uid", "split")
@@ -115,7 +113,7 @@ def _scan_rows(scan: Artifact, number: int, rows: np.ndarray) -> pa.Table:
         table = file.read_row_groups(list(range(first, last)))
     table = table.take(pa.array(rows - first * ROW_GROUP_ROWS))
     shards = [
-        f"{IMAGES}/{part}.tar" if offset >= 0 and not shard else shard
+        own_shard(part) if offset >= 0 and not shard else shard
         for shard, offset in zip(
             table["shard"].to_pylist(), table["offset"].to_pylist(), strict=True
         )

@@ -1,9 +1,11 @@
 """The main job on pictures: sample corpus, built-in encoder, verify, train, export."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 import pytest
@@ -30,6 +32,33 @@ def test_the_sample_corpus_becomes_a_sound_pairset(made):
     assert manifest["groups"]["grouped_samples"] > 0
     assert set(manifest["embeddings"]) == {"image", "caption"}
     assert (out / "report.html").stat().st_size > 100_000
+
+
+def test_the_documents_describe_what_is_there(made):
+    _, out, _ = made
+    manifest = json.loads((out / "manifest.json").read_text())
+    listed = [entry["path"] for entry in manifest["documents"]]
+    assert listed == ["README.md", "croissant.json", "images/sizes.json"]
+    sizes = json.loads((out / "images/sizes.json").read_text())
+    for path in sorted((out / "images").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            assert sizes.pop(path.name) == sum(name.endswith(".jpg") for name in tar.getnames())
+    assert not sizes
+    assert manifest["corpus"]["inputs"] == 160
+
+
+def test_pair_shards_are_written_when_the_config_asks(made, tmp_path):
+    config, out, _ = made
+    shutil.copytree(out, tmp_path / "out")
+    for shards in ("parquet, webdataset", "webdataset, parquet"):
+        options = ["--set", f"output.formats=[{shards}]", "--ray", "off", "--no-report"]
+        curate("run", config, "-o", tmp_path / "out", *options)
+        manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+        about = json.loads((tmp_path / "out/packed/_export.json").read_text())
+        assert about["manifest_id"] == manifest["manifest_id"]
+    with tarfile.open(tmp_path / "out/packed/pairs-000000.tar") as tar:
+        assert "000000000000.neg0.jpg" in tar.getnames()
+    assert curate("verify", tmp_path / "out", "--quick").returncode == 0
 
 
 def test_positives_are_of_the_anchors_kind_far_more_often_than_chance(made):

@@ -523,7 +523,12 @@ def _manifest(draft, rows, facts, labels, caption, group_id):
         "created_by": "curate-pairs tests",
         "config": config,
         "config_sha256": digest(canonical_json(config)),
-        "corpus": {"source": "tiny", "reader": "none", "fingerprint": "0" * 16},
+        "corpus": {
+            "source": "tiny",
+            "reader": "none",
+            "fingerprint": "0" * 16,
+            "inputs": len(rows["samples"]) + len(rows["rejects"]),
+        },
         "versions": {},
         "counts": {
             **{name: len(rows[name]) for name in ("samples", "rejects", "edges", "pairs")},

@@ -55,7 +55,6 @@ def test_every_pair_stands_in_the_shards_with_the_same_members(packed, tiny):
         "pairs-000001.tar": 128,
         "pairs-000002.tar": 44,
     }
-    assert "300 pairs in 3 files" in result.text
 
 
 def test_images_are_the_corpus_bytes_of_the_ids_in_the_row(packed, tiny):
@@ -126,7 +125,7 @@ def test_rows_with_an_empty_place_are_left_out_and_counted(broken, tmp_path):
     result = export(broken, "webdataset", tmp_path / "a")
     assert (result.rows, result.skipped) == (299, 1)
     assert "000000000006" not in read_tars(tmp_path / "a")
-    assert "1 rows left out" in result.text
+    assert "--allow-missing" in result.note
 
     kept = export(broken, "webdataset", tmp_path / "b", {"allow_missing": True})
     assert (kept.rows, kept.skipped) == (300, 0)
