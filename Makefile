@@ -41,7 +41,7 @@ demo: $(VENV)/.installed ## write the sample corpus, mine it, show where the res
 	@echo "Three things to try next:"
 	@echo "  open $(DEMO)/out/report.html in a browser"
 	@echo "  $(BIN)/curate explain $(DEMO)/out images/000/scene-00000007"
-	@echo "  $(BIN)/curate train $(DEMO)/out --steps 200"
+	@echo "  $(BIN)/curate train $(DEMO)/out --steps 100 --batch-size 64"
 
 test: $(VENV)/.installed-dev browser ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -36,18 +36,22 @@ class ContrastiveModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float32 [n, projection], unit rows."""
-        return functional.normalize(self.head(self.encoder(images)).float(), dim=1)
+        return functional.normalize(self.head(self._encode(images)).float(), dim=1)
 
     def features(self, images: Tensor) -> Tensor:
         """Return float32 [n, width], unit rows: what kNN and later tasks use."""
-        return functional.normalize(self.encoder(images).float(), dim=1)
+        return functional.normalize(self._encode(images).float(), dim=1)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        # Channels last halves the time of convolutions, on CPUs and GPUs.
+        return self.encoder(images.contiguous(memory_format=torch.channels_last))
 
 
 def build_model(name: str, projection: int, seed: int) -> ContrastiveModel:
     """Make a model with weights drawn from a seed; the global generator is left as it was.
 
     Args:
-        name: "conv" (1.6 M weights, quick on a CPU) or a torchvision ResNet.
+        name: "conv" (1.2 M weights, quick on a CPU) or a torchvision ResNet.
         projection: width of the projection head.
         seed: of the weights.
 
@@ -59,23 +63,26 @@ def build_model(name: str, projection: int, seed: int) -> ContrastiveModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder, width = _conv() if name == "conv" else _resnet(name)
+        # `to` takes a memory format only by name, which torch's stubs do not know for modules.
+        encoder = encoder.to(memory_format=torch.channels_last)  # pyright: ignore
         return ContrastiveModel(encoder, width, projection)
 
 
 def _conv(width: int = 32) -> tuple[nn.Module, int]:
-    layers: list[nn.Module] = []
-    channels = 3
-    for stage in range(4):
+    # A stem of 4 x 4 patches: at full resolution a CPU spends its time moving activations.
+    layers: list[nn.Module] = [*_block(3, width, stride=4, size=4), *_block(width, width)]
+    channels = width
+    for stage in range(1, 4):
         out = width << stage
-        layers += _block(channels, out, stride=2) + _block(out, out, stride=1)
+        layers += _block(channels, out, stride=2) + _block(out, out)
         channels = out
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*layers), channels
 
 
-def _block(channels: int, out: int, stride: int) -> list[nn.Module]:
+def _block(channels: int, out: int, stride: int = 1, size: int = 3) -> list[nn.Module]:
     # Groups, not batches, are normalised: features of an image are the same in any company.
-    convolution = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
+    convolution = nn.Conv2d(channels, out, size, stride, padding=size % 2, bias=False)
     return [convolution, nn.GroupNorm(8, out), nn.ReLU(inplace=True)]
 
 
