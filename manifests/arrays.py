@@ -60,9 +60,9 @@ class ArraySource:
         sources = [self.path] if self.keys is None else [self.path, self.keys]
         content = [listing.content_digest(listing.matching(item)) for item in sources]
         return {
-            "path": self.path,
+            "path": listing.absolute(self.path),
             "of": self.of,
-            "keys": self.keys,
+            "keys": None if self.keys is None else listing.absolute(self.keys),
             "column": self.column,
             "content": content,
         }

@@ -20,6 +20,9 @@ from .errors import DataError
 from .fingerprint import fingerprint
 
 _STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+_PUBLISHED = ("manifest.json", "samples", "pairs")
+RUN_STORE = ".store"
+"""Folder of a pairset that holds what a run keeps for the next one."""
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -44,8 +47,16 @@ class FoundFile:
 
 
 def absolute(url: str) -> str:
-    """Return a path made absolute, or a URL as it is."""
-    return url if storage.is_remote(url) else str(storage.local_path(url).absolute())
+    """Return a path made absolute, or a URL as it is; one place has one spelling.
+
+    Steps upwards are followed through links as the system does; other links are kept as typed.
+    """
+    return url if storage.is_remote(url) else str(_local_place(url))
+
+
+def _local_place(url: str) -> Path:
+    path = storage.local_path(url)
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def join(folder: str, path: str) -> str:
@@ -60,7 +71,7 @@ def parent(url: str) -> str:
     if storage.is_remote(url):
         head, _, _ = url.rstrip("/").rpartition("/")
         return f"{head}//" if head.endswith(":/") else head
-    return str(storage.local_path(url).absolute().parent)
+    return str(_local_place(url).parent)
 
 
 def is_folder(url: str) -> bool:
@@ -87,7 +98,7 @@ def describe(url: str) -> FoundFile:
     """
     name = url.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     if not storage.is_remote(url):
-        path = storage.local_path(url).absolute()
+        path = _local_place(url)
         status = path.stat()
         return FoundFile(str(path), path.name, status.st_size, str(status.st_mtime_ns))
     fs, path = storage.filesystem(url)
@@ -97,8 +108,9 @@ def describe(url: str) -> FoundFile:
 def files_below(root: str) -> list[FoundFile]:
     """List the files of a folder and its folders, sorted by path; hidden names are left out.
 
-    A name is hidden when it, or a folder above it, starts with "." or is `__MACOSX`. Linked
-    folders are not entered: each is listed once, with `unsafe` set.
+    A name is hidden when it, or a folder above it, starts with "." or is `__MACOSX`, and in a
+    pairset: a run whose output stands inside its corpus never reads itself. Linked folders are
+    not entered: each is listed once, with `unsafe` set.
 
     Raises:
         DataError: there is no such folder.
@@ -108,8 +120,7 @@ def files_below(root: str) -> list[FoundFile]:
     if storage.is_remote(root):
         found = _walk_remote(root)
     else:
-        top = storage.local_path(root).absolute()
-        found = _walk_local(str(top), "", os.path.realpath(top) + os.sep)
+        found = _walk_local_root(root)
     return sorted(found, key=lambda file: file.path)
 
 
@@ -127,8 +138,7 @@ def first_files(root: str, limit: int = 1000) -> list[FoundFile]:
     """Return some files of a folder and its folders, for a first look; all of a remote folder."""
     if storage.is_remote(root):
         return files_below(root)
-    top = storage.local_path(root).absolute()
-    return list(islice(_walk_local(str(top), "", os.path.realpath(top) + os.sep), limit))
+    return list(islice(_walk_local_root(root), limit))
 
 
 def matching(url: str, suffixes: tuple[str, ...] = ()) -> list[FoundFile]:
@@ -182,16 +192,27 @@ def content_digest(files: Iterable[FoundFile]) -> str:
     return fingerprint([[file.path, file.size, file.stamp] for file in files])
 
 
+def _walk_local_root(root: str) -> Iterator[FoundFile]:
+    top = absolute(root)
+    return _walk_local(top, "", os.path.realpath(top) + os.sep)
+
+
 def _walk_local(folder: str, below: str, real_root: str) -> Iterator[FoundFile]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if _hidden(entry.name):
                 continue
             path = f"{below}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk_local(entry.path, f"{path}/", real_root)
-            else:
+            if not entry.is_dir(follow_symlinks=False):
                 yield _local(entry, path, real_root)
+            elif not _is_pairset(entry.path):
+                yield from _walk_local(entry.path, f"{path}/", real_root)
+
+
+def _is_pairset(folder: str) -> bool:
+    names = (RUN_STORE, *_PUBLISHED)
+    there = [os.path.exists(os.path.join(folder, name)) for name in names]
+    return there[0] or all(there[1:])
 
 
 def _local(entry: os.DirEntry[str], path: str, real_root: str) -> FoundFile:
@@ -226,7 +247,7 @@ def _glob(pattern: str) -> list[FoundFile]:
         listed: Mapping[str, Any] = fs.glob(path, detail=True)  # pyright: ignore
         pairs = [(str(fs.unstrip_protocol(name)), info) for name, info in sorted(listed.items())]
         return [_remote(info, url, url.rsplit("/", 1)[-1]) for url, info in pairs]
-    path = storage.local_path(pattern).absolute()
+    path = _local_place(pattern)
     anchor = Path(path.anchor)
     names = sorted(anchor.glob(str(path.relative_to(anchor))))
     return [describe(str(name)) for name in names if name.is_file()]

@@ -10,7 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+)
 
 from ..manifests.errors import ConfigError
 from ..stages import registry
@@ -39,6 +47,10 @@ def _bytes(value: Any) -> Any:
 
 ByteSize = Annotated[int, BeforeValidator(_bytes)]
 """A number of bytes: 268435456, "256MB", "1.5 GB"."""
+
+
+SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
+"""The name of a space: it becomes the name of a folder and a part of names of graphs."""
 
 
 class _Section(BaseModel):
@@ -135,7 +147,7 @@ class Config(_Section):
     """A whole run."""
 
     corpus: Corpus
-    spaces: dict[str, Space]
+    spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
     positives: tuple[Entry, ...] = ()
@@ -147,6 +159,20 @@ class Config(_Section):
     mask_groups: tuple[str, ...] = ("group_id",)
     recipes: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0, lt=2**63)
+    _document: Document = PrivateAttr(default_factory=lambda: Document("config", {}))
+
+    @property
+    def document(self) -> Document:
+        """Where each value was written, for messages."""
+        return self._document
+
+    def __eq__(self, other: object) -> bool:
+        """Two configs are equal when they say the same, wherever it was written."""
+        return isinstance(other, Config) and self.model_dump() == other.model_dump()
+
+    def at(self, *path: str | int) -> str:
+        """Return "file:line:column: key" of a value, the beginning of a message about it."""
+        return f"{self._document.place(path)}: {_dotted(path)}"
 
     def miner_entries(self) -> list[tuple[str, int, Entry]]:
         """Return (section, position, entry) of every miner, in the order in which they run."""
@@ -167,6 +193,7 @@ def load(document: Document) -> Config:
         config = Config.model_validate(document.body)
     except ValidationError as error:
         raise ConfigError(explain(error, document, ())) from error
+    config._document = document
     _check_graphs(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
@@ -218,12 +245,14 @@ def explain(
     owner: type[Component] | None = None,
 ) -> str:
     """Turn a validation error into lines that name file, key, value and what is allowed."""
-    lines = []
+    lines: list[str] = []
     for item in error.errors():
         # Tags of unions are no keys of the file; so are names of functions in the path.
         steps = (*path, *(step for step in item["loc"] if not _is_tag(step)))
         key = _dotted(steps)
-        text = (item["msg"][0].lower() + item["msg"][1:]).replace("a valid tuple", "a list")
+        text = item["msg"][0].lower() + item["msg"][1:]
+        for said, meant in _PLAIN_WORDS.items():
+            text = re.sub(said, meant, text)
         if item["type"] == "extra_forbidden":
             known = _known_keys(path, steps, owner)
             text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"
@@ -236,8 +265,16 @@ def explain(
     return "\n".join(dict.fromkeys(lines))
 
 
+_PLAIN_WORDS = {
+    "a valid tuple": "a list",
+    r"a valid dictionary( or instance of \w+)?": "a mapping (KEY: VALUE)",
+    "^value error, ": "",
+}
+_TAG = re.compile(r"[\[\]()]|^literal|^constrained-|^int$|^str$|^float$")
+
+
 def _is_tag(step: str | int) -> bool:
-    return isinstance(step, str) and bool(re.search(r"[\[\]()]|^literal|^int$|^str$|^float$", step))
+    return isinstance(step, str) and bool(_TAG.search(step))
 
 
 def _dotted(steps: Sequence[str | int]) -> str:

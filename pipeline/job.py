@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..manifests import storage
+from ..manifests import listing, storage
 from ..manifests.artifact import Artifact
-from ..manifests.errors import ConfigError, Interrupted, ResourceError
+from ..manifests.errors import ConfigError, DataError, Interrupted, ResourceError, UsageError
 from ..manifests.pairset import MANIFEST
 from . import estimate, plan, progress, publish, resolve, runner
 from .backends.base import Backend
@@ -23,7 +23,7 @@ from .events import Event, EventLog, tee
 from .memory import PeakMeter, human_bytes, machine_bytes
 from .runner import Node
 
-STORE = ".store"
+STORE = listing.RUN_STORE
 EVENTS = "run.jsonl"
 MEMORY_SHARE = 0.75
 """Share of the machine's memory that a run with `budget.memory: auto` may take."""
@@ -60,11 +60,14 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     """
     config = resolve.resolve(request)
     out = _folder(options.out)
-    reader = plan.open_corpus(config)
+    _keep_apart(config, out)
+    with _nothing_started(config):
+        reader = plan.open_corpus(config)
     memory = machine_bytes() * MEMORY_SHARE
     budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
-    nodes = plan.build_nodes(config, reader, budget)
-    needs = estimate.estimate(config, reader, nodes, options.workers)
+    with _nothing_started(config):
+        nodes = plan.build_nodes(config, reader, budget)
+        needs = estimate.estimate(config, reader, nodes, options.workers)
     misfit = _misfit(needs, config, out, budget)
     if options.dry_run:
         fits = misfit is None
@@ -74,7 +77,10 @@ def run_job(request: resolve.Request, options: Options) -> Result:
         raise ResourceError(misfit)
     if options.fresh and out.exists():
         _clear(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {options.out}: cannot be made: {error.strerror}.") from error
     with runner.only_run(out / STORE):
         return _run(config, nodes, options, out, budget)
 
@@ -145,6 +151,29 @@ def _folder(text: str) -> Path:
             f"-o {text}: the folder holds other files and no pairset; give a new or empty one."
         )
     return path
+
+
+def _keep_apart(config: Config, out: Path) -> None:
+    """Refuse inputs that stand in OUT: what a run does not publish there, it may remove."""
+    arrays = [str(space.settings.get("path", "")) for space in config.spaces.values()]
+    for source in (config.corpus.source, *arrays):
+        place = Path(listing.absolute(source)).resolve() if source else None
+        if place and not storage.is_remote(source) and place.is_relative_to(out.resolve()):
+            raise ConfigError(
+                f"-o {out}: {source} stands in this folder, and a run removes there what it does "
+                "not publish. Give a folder outside of it (a folder inside of the corpus is fine)."
+            )
+
+
+@contextmanager
+def _nothing_started(config: Config) -> Iterator[None]:
+    """Before any work, all that fails is a matter of the config; say at which place of it."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        key = str(error).partition(":")[0].split(".")
+        place = f"{config.document.place(key)}: " if key[0] in Config.model_fields else ""
+        raise ConfigError(f"{place}{error}") from error
 
 
 def _clear(out: Path) -> None:

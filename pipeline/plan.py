@@ -38,6 +38,8 @@ from .yaml_file import Document
 ENCODERS = "curate.stages.embed"
 ARRAY = "array"
 """The encoder name of precomputed vectors."""
+UNPLACED = Document("config", {})
+"""For configs that were not read from a text."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     plan = _Builder()
     _plan_corpus(plan, config, reader)
     for name, space in config.spaces.items():
-        _plan_space(plan, name, space)
+        _plan_space(plan, name, space, config)
     graphs = dict.fromkeys(config.neighbors)
     for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
         _plan_index(plan, name, config, memory_bytes)
@@ -109,60 +111,68 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
 
 def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
     arrays = {
-        name: array_source(name, space)
+        name: array_source(name, space, config.document)
         for name, space in config.spaces.items()
         if space.encoder == ARRAY
     }
     plan.add("scan", Scan(reader=reader, max_pixels=config.corpus.max_pixels))
     plan.add(
         "census",
-        Census(arrays=arrays, max_reject_fraction=config.corpus.max_reject_fraction),
+        Census(
+            arrays=arrays,
+            max_reject_fraction=config.corpus.max_reject_fraction,
+            mask_groups=config.mask_groups,
+        ),
         scan="scan",
     )
     plan.add("samples", Samples(), scan="scan", census="census")
 
 
-def array_source(name: str, space: Space) -> ArraySource:
+def array_source(name: str, space: Space, document: Document = UNPLACED) -> ArraySource:
     """Return where the vectors of an `array` space stand.
 
     Raises:
         ConfigError: the space has other settings than an array takes.
     """
+    place = document.place(("spaces", name))
     known = sorted({item.name for item in dataclasses.fields(ArraySource)} - {"of"})
     for key in space.settings:
         if key not in known:
             raise ConfigError(
-                f"spaces.{name}.{key}: unknown key.{registry.suggestion(key, known)} "
-                f"An array space takes: {', '.join(known)}."
+                f"{document.place(('spaces', name, key))}: spaces.{name}.{key}: unknown key."
+                f"{registry.suggestion(key, known)} An array space takes: {', '.join(known)}."
             )
     if "path" not in space.settings:
-        raise ConfigError(f"spaces.{name}: an array space needs `path`, a .npy or Parquet file.")
+        raise ConfigError(
+            f"{place}: spaces.{name}: an array space needs `path`, a .npy or Parquet file."
+        )
     return ArraySource(of=space.of, **space.settings)
 
 
-def _plan_space(plan: _Builder, name: str, space: Space) -> None:
+def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None:
     if space.encoder == ARRAY:
-        stage = ArrayVectors(space=name, source=array_source(name, space))
+        stage = ArrayVectors(space=name, source=array_source(name, space, config.document))
         plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
         return
-    encoder = open_encoder(name, space)
+    encoder = open_encoder(name, space, config.document)
     if space.of not in encoder.modalities:
         raise ConfigError(
-            f"spaces.{name}.of: encoder {space.encoder} embeds {', '.join(encoder.modalities)}, "
-            f"not {space.of!r}. Give vectors instead: encoder: array, path: FILE."
+            f"{config.at('spaces', name, 'of')}: encoder {space.encoder} embeds "
+            f"{', '.join(encoder.modalities)}, not {space.of!r}. "
+            "Give vectors instead: encoder: array, path: FILE."
         )
     of = "caption" if space.of == "caption" else "image"
     stage = Embed(space=name, of=of, encoder=encoder)
     plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
 
 
-def open_encoder(name: str, space: Space) -> Encoder:
+def open_encoder(name: str, space: Space, document: Document = UNPLACED) -> Encoder:
     """Return the encoder of a space; its weights are found now, before any work.
 
     Raises:
         ConfigError: no such encoder, wrong settings, or weights that cannot be had.
     """
-    where = (Document(f"spaces.{name}", {}), ("spaces", name, "encoder"))
+    where = (document, ("spaces", name, "encoder"))
     encoder = build_component(space.encoder, ENCODERS, Encoder, space.settings, where)
     encoder.weights_digest()
     return encoder
@@ -207,7 +217,8 @@ def _plan_groups(plan: _Builder, config: Config) -> None:
         sources["join"] = f"join:{graph}"
     elif config.duplicates.space is not None:
         raise ConfigError(
-            f"duplicates.space: near-duplicates are found in a graph; add neighbors: {graph}."
+            f"{config.at('duplicates', 'space')}: near-duplicates are found in a graph; "
+            f"add neighbors: {graph}."
         )
     plan.add_map("groups", Groups(threshold=config.duplicates.threshold), sources)
 
@@ -231,10 +242,9 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
     `self_aug` fills anchors without a positive, `random` fills empty places of negatives; a
     config that names them itself gets what it says.
     """
-    document = Document("config", {})
     miners: list[Miner] = []
     for section, position, entry in config.miner_entries():
-        miners.append(build_miner(entry, document, (section, position)))
+        miners.append(build_miner(entry, config.document, (section, position)))
     by_role = {role: [m for m in miners if m.role == role] for role in Role}
     positives, negatives = by_role[Role.POSITIVE], by_role[Role.NEGATIVE]
     if not any(isinstance(miner, SelfAug) for miner in positives):

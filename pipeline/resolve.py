@@ -48,9 +48,10 @@ def resolve(request: Request) -> Config:
     document = _document(request.target)
     body: dict[str, Any] = copy.deepcopy(document.body)
     corpus = body.setdefault("corpus", {})
+    _refuse_late_recipes(request.sets)
     if request.format and isinstance(corpus, dict):
         corpus["format"] = request.format
-    names = list(request.recipes) or list(body.get("recipes") or ())
+    names = list(request.recipes) or _recipes_of(body, document)
     if not names and not any(body.get(section) for section in MINERS):
         names = [DEFAULT_RECIPE]
     if names:
@@ -62,6 +63,21 @@ def resolve(request: Request) -> Config:
     _spaces(body, request)
     _graphs(body)
     return load(Document(document.name, body, document.lines))
+
+
+def _refuse_late_recipes(sets: Sequence[str]) -> None:
+    for text in sets:
+        if text.split("=")[0].split(".")[0] == "recipes":
+            # Recipes bring keys that --set may change, so they are applied before any --set.
+            raise ConfigError(f"--set {text}: choose recipes with --recipe NAME.")
+
+
+def _recipes_of(body: Mapping[str, Any], document: Document) -> list[str]:
+    names = body.get("recipes") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        place = document.place(("recipes",))
+        raise ConfigError(f"{place}: recipes: a list of names is expected (got {names!r}).")
+    return list(names)
 
 
 def _document(target: str) -> Document:
@@ -182,7 +198,11 @@ def _spaces(body: dict[str, Any], request: Request) -> None:
     spaces = body.setdefault("spaces", {})
     if not isinstance(spaces, dict):
         return
-    given = dict(_embedding(text) for text in request.embeddings)
+    given: dict[str, dict[str, Any]] = {}
+    for name, space in map(_embedding, request.embeddings):
+        if name in given:
+            raise ConfigError(f"--embeddings {name}=...: given twice; one space has one source.")
+        given[name] = space
     if not spaces and not given:
         chosen = encoder_settings(request.encoder or DEFAULT_ENCODER)
         spaces.update({of: {"of": of, **chosen} for of in ("image", "caption")})

@@ -32,6 +32,11 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except CurateError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            # No disk, no right, no such folder: a sentence; what was finished is kept.
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {where}{error.strerror or error}.", err=True)
+            sys.exit(CurateError.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted: run the same command again to go on from here.", err=True)
             sys.exit(Interrupted.exit_code)

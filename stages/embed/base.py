@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from PIL import Image
@@ -33,7 +33,8 @@ class LoadedEncoder(Protocol):
 class Encoder(Component, abc.ABC):
     """Base class of all encoders; `identity()` includes the hash of the weights."""
 
-    modalities: tuple[str, ...] = ("image", "caption")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "caption")
+    """What it embeds; no setting."""
 
     @abc.abstractmethod
     def weights_digest(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,7 @@ class Onnx(Encoder):
         std: what red, green and blue are divided by.
     """
 
-    modalities: tuple[str, ...] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
     path: str
     input: str | None = None
     output: str | None = None

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...manifests import listing
 from ...manifests.schema import RejectCode
 from ..base import Component
 
@@ -104,7 +105,8 @@ class Reader(Component, abc.ABC):
 
     def identity(self) -> dict[str, Any]:
         """Return settings and content: what decides every sample."""
-        return {**super().identity(), "content": self.content}
+        source = listing.absolute(self.source)
+        return {**super().identity(), "source": source, "content": self.content}
 
     @cached_property
     def content(self) -> Any:

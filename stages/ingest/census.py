@@ -23,10 +23,11 @@ from ...manifests.arrays import ArraySource, corpus_counts
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError, TooManyRejects
 from ...manifests.fingerprint import key_hashes
-from ...manifests.schema import REJECTS, TEXTS, RejectCode
+from ...manifests.schema import REJECTS, TEXTS, RejectCode, samples_schema
 from ...manifests.tables import write_parquet_stream
 from ...manifests.vectors import starts_of
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker
+from ..registry import suggestion
 from .attributes import merge_kinds, type_of
 from .vectorcheck import check_vectors
 
@@ -46,12 +47,14 @@ class Census(Stage):
     Attributes:
         arrays: precomputed vectors by space; a sample without a usable vector is refused.
         max_reject_fraction: more refused inputs than this stop the run, once all are written down.
+        mask_groups: columns of samples that this run will mask pairs by; they must be there.
     """
 
     version = 1
 
     arrays: dict[str, ArraySource] = Field(default_factory=dict)
     max_reject_fraction: Annotated[float, Runtime()] = 0.05
+    mask_groups: Annotated[tuple[str, ...], Runtime()] = ()
 
     def plan(self, inputs: Inputs) -> list[Task]:
         """Plan the one task."""
@@ -68,14 +71,17 @@ class Census(Stage):
         return Resources(memory_bytes=(400 << 20) + 100 * inputs["scan"].rows)
 
     def check(self, artifact: Artifact) -> None:
-        """Stop a run that lost too many inputs; see `max_reject_fraction`.
+        """Stop a run that lost too many inputs, or asks for columns that samples will not have.
 
         Raises:
             TooManyRejects: counts by code, the first rejects, and where all of them stand.
-            DataError: not one input is a sample.
+            DataError: not one input is a sample, or a column of `mask_groups` is missing.
         """
         facts = artifact.receipts[0].facts
         inputs, rejects = int(facts["inputs"]), int(facts["rejects"])
+        if not inputs:
+            raise DataError("the corpus holds no input at all: its files are there, but empty.")
+        self._check_columns(facts["attributes"])
         if facts["samples"] and rejects <= self.max_reject_fraction * inputs:
             return
         path = artifact.file(PART, REJECTS_FILE)
@@ -91,6 +97,15 @@ class Census(Stage):
             f"{text}Mend the corpus or corpus.fields, or allow more with "
             f"corpus.max_reject_fraction (now {self.max_reject_fraction})."
         )
+
+    def _check_columns(self, attributes: Mapping[str, str]) -> None:
+        columns = samples_schema(dict(attributes)).names
+        for name in self.mask_groups:
+            if name not in columns:
+                raise DataError(
+                    f"mask_groups: samples have no column {name!r}.{suggestion(name, columns)} "
+                    f"Columns: {', '.join(columns)}."
+                )
 
     def _work(self, scan: Artifact, task: Task) -> Output:
         del task

@@ -60,3 +60,26 @@ def test_joining_and_parents() -> None:
     assert listing.parent("s3://bucket/x/a.csv") == "s3://bucket/x"
     assert listing.parent("/data/a.csv") == "/data"
     assert listing.join("/data", "a/b") == "/data/a/b"
+
+
+def test_one_place_has_one_spelling(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    monkeypatch.chdir(tmp_path / "a")
+    real = os.path.realpath(tmp_path)
+    for text in ("b", "./b", "b/", "../a/b", f"{real}/a/b/", f"{real}/a/../a/b"):
+        assert listing.absolute(text) == f"{real}/a/b"
+    assert listing.absolute("../link/../b") == f"{real}/a/b"
+    assert listing.absolute("s3://bucket/../x/") == "s3://bucket/../x/"
+
+
+def test_pairsets_below_a_corpus_are_not_part_of_it(tmp_path) -> None:
+    for name in ("1.png", "out/.store/lock", "out/a.png", "old/samples/p", "old/pairs/p"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "old/manifest.json").write_text("{}")
+    (tmp_path / "samples/pairs").mkdir(parents=True)
+    (tmp_path / "samples/manifest.json").write_text("{}")
+    found = [file.path for file in listing.files_below(str(tmp_path))]
+    assert found == ["1.png", "samples/manifest.json"]
+    assert [file.path for file in listing.files_below(str(tmp_path / "out"))] == ["a.png"]

@@ -49,6 +49,13 @@ def test_a_good_file_loads_with_defaults():
         ("output:", "loss: {t: -1}\noutput:", "loss.t: input should be greater than 0"),
         ('[{miner: knn, space: "image>image", k: 5}]', "3", "positives: input should be a list"),
         ("output:", "seed: x\noutput:", "seed: input should be a valid integer"),
+        ("image: {of", "../x: {of", "c.yaml:3:9: spaces.../x: string should match pattern"),
+        ("k: 5", "min_similarity: 9", "positives[0].min_similarity: input should be less than"),
+        (
+            "output: {negatives: 2, shards: {size: 64MB}}",
+            "output: 4",
+            "output: input should be",
+        ),
     ],
 )
 def test_a_wrong_value_names_file_key_value_and_what_is_allowed(old, new, message):

@@ -48,6 +48,17 @@ def test_recipes_combine(corpus):
     assert config.loss.pos_in_denom == "all"
 
 
+def test_what_would_be_ignored_is_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="choose recipes with --recipe"):
+        resolve(Request(corpus, sets=["recipes=[nnclr]"]))
+    with pytest.raises(ConfigError, match=r"image=.*given twice"):
+        resolve(Request(corpus, embeddings=["image=a.npy", "image=b.npy"]))
+    path = tmp_path / "c.yaml"
+    path.write_text(f"corpus: {{source: '{corpus}'}}\nrecipes: nnclr\n")
+    with pytest.raises(ConfigError, match=r"c.yaml:2:10: recipes: a list of names is expected"):
+        resolve(Request(str(path)))
+
+
 def test_encoder_and_embeddings(corpus):
     config = resolve(Request(corpus, encoder="builtin"))
     assert {space.encoder for space in config.spaces.values()} == {"builtin"}

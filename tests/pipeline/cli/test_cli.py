@@ -43,6 +43,7 @@ def test_a_misspelt_command_or_option_is_suggested():
         (errors.ConfigError("x"), 2),
         (errors.UsageError("x"), 2),
         (errors.Interrupted("x"), 3),
+        (OSError(13, "x: no right"), 1),
         (KeyboardInterrupt(), 3),
     ],
 )

@@ -1,9 +1,12 @@
+import tarfile
+
 import numpy as np
 import pytest
 from ingest_helpers import picture, write_lines
 
 from curate.manifests.arrays import ArraySource
 from curate.manifests.errors import DataError
+from curate.manifests.schema import samples_schema
 from curate.stages.ingest.census import Census, part_rows
 
 
@@ -126,3 +129,20 @@ def test_the_reject_limit_changes_no_result_but_the_vectors_do(tmp_path) -> None
     assert before != Census().identity()
     np.save(tmp_path / "v.npy", np.ones((3, 2)))
     assert Census(arrays=arrays).identity() != before
+
+
+def test_columns_that_a_run_masks_by_must_be_there(tmp_path, ingest) -> None:
+    rows = [{"key": "a", "caption": "x", "cam": "1"}]
+    path = table(tmp_path / "t.jsonl", rows)
+    done = ingest(path, {"attributes": {"cam": "cam"}})
+    names = [name for name in samples_schema({"cam": "string"}).names if name.endswith("cam")]
+    Census(mask_groups=("group_id", "label", *names)).check(done.census)
+    with pytest.raises(DataError, match=r"mask_groups: .* 'grop_id'. Did you mean 'group_id'\?"):
+        Census(mask_groups=("grop_id",)).check(done.census)
+
+
+def test_files_without_a_single_input_are_named_as_such(tmp_path, ingest) -> None:
+    with tarfile.open(tmp_path / "000.tar", "w"):
+        pass
+    with pytest.raises(DataError, match="no input at all"):
+        ingest(tmp_path / "000.tar")
