@@ -85,7 +85,7 @@ def test_a_message_says_where_in_the_config_the_wrong_value_stands(place):
     cases = {
         ("encoder: array", "encoder: bultin"): "c.yaml:3:31: spaces.image.encoder: no encoder",
         ("path:", "pathh:"): "c.yaml:3:45: spaces.image.pathh: unknown key. Did you mean 'path'?",
-        (", path: vectors.npy", ""): "c.yaml:3:9: spaces...age: an array space needs `path`",
+        (", path: vectors.npy", ""): "c.yaml:3:10: spaces.image: an array space needs `path`",
         ("format: folder", "format: foldr"): "c.yaml:1:34: corpus.format: 'foldr' is not",
         ("label: parent", "label: nope"): "c.yaml:1:50: corpus.fields: no table",
         ("  image:", "  ../x:"): "c.yaml:3:9: spaces.../x: string should match",
