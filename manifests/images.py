@@ -24,8 +24,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from .errors import DataError
 from .image_headers import declared_size, orientation, unsupported_kind
+from .refused import Refused
 from .schema import RejectCode
 
 MAX_PIXELS = 178_956_970
@@ -37,21 +37,8 @@ EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff
 T = TypeVar("T")
 
 
-class ImageError(DataError):
-    """Bytes that are not a usable picture.
-
-    Attributes:
-        code: why, as it stands in `rejects`.
-        message: the same for people.
-    """
-
-    def __init__(self, code: RejectCode, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
+class ImageError(Refused):
+    """Bytes that are not a usable picture."""
 
 
 class _Jpeg(JpegImageFile):

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from .codes import combinations
+from .hubness import hubness
 from .pairset import Pairset
 from .schema import NO_ID, list_matrix
 
 BINS = 2000
 """Bins of a histogram of similarities over [-1, 1]: quantiles are exact to 0.001."""
 QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-_TOP_SHARE = 0.01
 
 
 def inspect(root: str | Path) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _edges(pairset: Pairset) -> tuple[list[dict[str, Any]], dict[str, dict[str, 
     refused: dict[str, Counter[str]] = {}
     columns = ["role", "miner", "space", "reason", "similarity"]
     for table in pairset.tables("edges", columns):
-        names, codes = _combined(table, ("role", "miner", "space"))
+        names, codes = combinations(table, ("role", "miner", "space"))
         values = np.asarray(table["similarity"].to_numpy(), np.float64)
         for code, name in enumerate(names):
             mine = values[codes == code]
@@ -83,7 +83,7 @@ def _edges(pairset: Pairset) -> tuple[list[dict[str, Any]], dict[str, dict[str, 
             unmeasured[name] += len(mine) - len(known)
             counts = histograms.setdefault(name, np.zeros(BINS, np.int64))
             counts += _binned(known)
-        names, codes = _combined(table, ("miner", "reason"))
+        names, codes = combinations(table, ("miner", "reason"))
         for (miner, reason), count in zip(
             names, np.bincount(codes, minlength=len(names)), strict=True
         ):
@@ -93,20 +93,6 @@ def _edges(pairset: Pairset) -> tuple[list[dict[str, Any]], dict[str, dict[str, 
     ranked = sorted(histograms, key=lambda name: (name[0], order.get(name[1], -1), name[2]))
     rows = [_similarity_row(name, histograms[name], unmeasured[name]) for name in ranked]
     return rows, {miner: dict(counts.most_common()) for miner, counts in refused.items()}
-
-
-def _combined(table: pa.Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """Return the different rows of some text columns and, for each row, which of them it is."""
-    codes, words = [], []
-    for column in columns:
-        coded: Any = table[column].combine_chunks().dictionary_encode()
-        words.append(coded.dictionary.to_pylist())
-        codes.append(coded.indices.to_numpy(zero_copy_only=False))
-    if not table.num_rows:
-        return [], np.zeros(0, np.int64)
-    found, inverse = np.unique(np.stack(codes), axis=1, return_inverse=True)
-    names = [tuple(w[c] for w, c in zip(words, row, strict=True)) for row in found.T]
-    return names, inverse.reshape(-1)
 
 
 def _binned(similarities: np.ndarray) -> np.ndarray:
@@ -184,35 +170,10 @@ def _graph_hubness(pairset: Pairset, graph: str) -> dict[str, float]:
     return hubness(counts)
 
 
-def hubness(counts: np.ndarray) -> dict[str, float]:
-    """Describe how unevenly samples are listed (Radovanovic et al., Hubs in Space, 2010, §2).
-
-    Args:
-        counts: int64 [N], in how many lists each sample stands.
-
-    Returns:
-        skewness of the counts (0: even; the paper's S_Nk), top1_share: the share of all places
-        that the most listed 1 % of samples take, max, and orphans: the share that nobody lists.
-    """
-    total = int(counts.sum())
-    if not total:
-        return {"skewness": 0.0, "top1_share": 0.0, "max": 0, "orphans": 1.0}
-    centred = counts - counts.mean()
-    spread = float(np.sqrt((centred**2).mean()))
-    top = max(int(np.ceil(len(counts) * _TOP_SHARE)), 1)
-    most = np.partition(counts, len(counts) - top)[len(counts) - top :]
-    return {
-        "skewness": round(float((centred**3).mean()) / spread**3, 4) if spread else 0.0,
-        "top1_share": round(float(most.sum()) / total, 6),
-        "max": int(counts.max()),
-        "orphans": round(float((counts == 0).mean()), 6),
-    }
-
-
 def _words(pairset: Pairset, table: str, column: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for block in pairset.tables(table, [column]):
-        names, codes = _combined(block, (column,))
+        names, codes = combinations(block, (column,))
         for (name,), count in zip(names, np.bincount(codes, minlength=len(names)), strict=True):
             counts[name] += int(count)
     return dict(counts.most_common())

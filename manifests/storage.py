@@ -10,18 +10,28 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 
-from .errors import DataError, ResourceError
+from .errors import CurateError, DataError, ResourceError
+
+T = TypeVar("T")
 
 SCRATCH = ".tmp-"
 """What every scratch name contains."""
+_TRIES = 3
+_WAIT_S = 0.5
+_FINAL = (
+    *(FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, EOFError),
+    CurateError,
+)
+"""Errors that another try cannot mend."""
 
 
 def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
@@ -135,6 +145,28 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             f'Install its reader, for example: pip install "curate-pairs[{protocol}]".'
         ) from error
     return fs, str(path)
+
+
+def retrying(url: str, read: Callable[[], T]) -> T:
+    """Call `read`; on a remote file's passing errors, up to three times, waiting longer each time.
+
+    Raises:
+        OSError: it failed each time, or in a way that will not pass.
+    """
+    if not is_remote(url):
+        return read()
+    attempt = 1
+    while True:
+        try:
+            return read()
+        except _FINAL:
+            raise
+        except Exception as error:
+            # Every store's client raises classes of its own, so nothing narrower would do.
+            if attempt == _TRIES:
+                raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+            time.sleep(_WAIT_S * 3 ** (attempt - 1))
+            attempt += 1
 
 
 def read_bytes(url: str, offset: int = 0, size: int | None = None) -> bytes:

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..manifests.human import human_bytes, human_seconds
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
 from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
-from .memory import human_bytes
 from .plan import ARRAY, array_source
-from .progress import human_seconds
 from .runner import Node
 
 INGEST_RATE = 800.0

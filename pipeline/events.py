@@ -34,7 +34,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
         self._file: TextIO = path.open("a", encoding="utf-8")
+        if torn:
+            self._file.write("\n")
 
     def __call__(self, event: Event) -> None:
         """Write one event and flush it: a killed run leaves what happened before."""
@@ -45,18 +48,6 @@ class EventLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the events of run.jsonl, oldest first; a torn last line is left out."""
-    events = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                continue
-    return events
 
 
 def tee(*sinks: Emit) -> Emit:

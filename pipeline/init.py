@@ -9,9 +9,9 @@ from typing import Any
 
 from ..manifests import storage
 from ..manifests.errors import UsageError
+from ..manifests.human import human_bytes
 from ..stages.ingest.base import Fields, RawSample, Reader
 from ..stages.ingest.detect import reader_for
-from .memory import human_bytes
 
 ENCODER = "encoder: open_clip, model: ViT-B-32, pretrained: laion2b_s34b_b79k, precision: bf16"
 FALSE_NEGATIVES = """\

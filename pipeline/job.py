@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -15,15 +16,19 @@ from typing import Any
 from ..manifests import listing, storage
 from ..manifests.artifact import Artifact
 from ..manifests.errors import ConfigError, DataError, Interrupted, ResourceError, UsageError
+from ..manifests.export import ABOUT, export
+from ..manifests.human import human_bytes, human_seconds
 from ..manifests.pairset import MANIFEST
 from . import estimate, plan, progress, publish, resolve, runner
 from .backends.base import Backend
 from .config import Config
 from .events import Event, EventLog, tee
-from .memory import PeakMeter, human_bytes, machine_bytes
+from .memory import PeakMeter, machine_bytes
 from .runner import Node
 
 STORE = listing.RUN_STORE
+PACKED = "webdataset"
+"""Name in `output.formats` of pair shards with the images inside; Parquet is always written."""
 EVENTS = "run.jsonl"
 MEMORY_SHARE = 0.75
 """Share of the machine's memory that a run with `budget.memory: auto` may take."""
@@ -63,6 +68,10 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     _keep_apart(config, out)
     with _nothing_started(config):
         reader = plan.open_corpus(config)
+    if PACKED in config.output.formats and not reader.has_images:
+        raise ConfigError(
+            f"output.formats: {PACKED} packs images, and this corpus has none; leave it out."
+        )
     memory = machine_bytes() * MEMORY_SHARE
     budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
     with _nothing_started(config):
@@ -98,6 +107,8 @@ def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, bud
             backend = make_backend(options.ray, options.workers, budget)
             done = runner.run(nodes, out / STORE, backend, emit)
             manifest = publish.publish(config, nodes, done, out)
+            if PACKED in config.output.formats:
+                _pack(manifest, out)
     finally:
         if backend is not None:
             backend.close()
@@ -121,6 +132,15 @@ def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, bud
     _sweep(nodes, done, out / STORE)
     facts = _facts(manifest, seconds, meter.peak_bytes, out)
     return Result(facts, _text(facts, out, options.report))
+
+
+def _pack(manifest: dict[str, Any], out: Path) -> None:
+    """Write the pairs with their images; what an earlier run packed of other pairs goes first."""
+    folder = out / "packed"
+    about = folder / ABOUT
+    if about.exists() and json.loads(about.read_text())["manifest_id"] != manifest["manifest_id"]:
+        shutil.rmtree(folder)
+    export(out, PACKED, folder)
 
 
 def make_backend(ray: str, workers: int | None, memory_bytes: int) -> Backend:
@@ -254,7 +274,7 @@ def _text(facts: dict[str, Any], out: Path, report: bool) -> str:
     lines = [
         f"{counts['pairs']:,} pairs of {counts['samples']:,} samples "
         f"({counts['rejects']:,} rejects, {counts['edges']:,} edges) in "
-        f"{progress.human_seconds(facts['seconds'])}, driver peak "
+        f"{human_seconds(facts['seconds'])}, driver peak "
         f"{human_bytes(facts['peak_driver_bytes'])}",
         f"manifest: {out / MANIFEST}",
     ]

@@ -32,10 +32,10 @@ from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
 from .config import Config, Space, build_component, build_miner, graph_spaces
+from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
 
-ENCODERS = "curate.stages.embed"
 ARRAY = "array"
 """The encoder name of precomputed vectors."""
 UNPLACED = Document("config", {})
@@ -301,7 +301,7 @@ def _need(there: bool, miner: str, what: str) -> None:
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
     output = config.output
     stage = Assemble(
-        miners=tuple(MinerRef(id=m.id, role=m.role, capacity=m.miner.capacity) for m in miners),
+        miners=tuple(MinerRef(id=m.id, places=m.miner.positive_capacity) for m in miners),
         positives=output.positives,
         negatives=output.negatives,
         false_negatives=output.false_negatives,

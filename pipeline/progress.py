@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ..manifests.human import human_bytes, human_seconds
 from .events import Event
-from .memory import human_bytes
 
 _REFRESH_S = 0.25
 _PLAIN_EVERY_S = 10.0
@@ -173,16 +173,6 @@ def _cells(name: str, state: _State) -> list[str]:
 def _speed(state: _State) -> str:
     left = state.left_s
     return f"{state.rate:,.0f}/s" + (f", {human_seconds(left)} left" if left is not None else "")
-
-
-def human_seconds(seconds: float) -> str:
-    """Return a duration for people: "42 s", "3 min 20 s", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def make_view(names: Sequence[str], stream: Any) -> View:

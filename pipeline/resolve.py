@@ -15,10 +15,12 @@ from typing import Any
 from ..manifests import storage
 from ..manifests.errors import ConfigError, UsageError
 from ..stages import registry
+from ..stages.embed.base import Encoder
 from . import yaml_file
 from .config import MINERS, Config, load
 from .yaml_file import Document
 
+ENCODERS = "curate.stages.embed"
 RECIPES = "curate.pipeline.recipes"
 DEFAULT_RECIPE = "default"
 DEFAULT_ENCODER = "open_clip"
@@ -133,10 +135,13 @@ def recipe(name: str) -> Document:
     """Return a recipe by its name, or from a file.
 
     Raises:
-        ConfigError: there is none; the text suggests the nearest.
+        ConfigError: there is none (the text suggests the nearest), or the file cannot be read.
     """
     if name.endswith((".yaml", ".yml")):
-        return yaml_file.parse(Path(name).read_text(), name)
+        try:
+            return yaml_file.parse(Path(name).read_text(), name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"recipe {name}: cannot be read: {error}.") from error
     known = recipe_names()
     if name not in known:
         raise ConfigError(
@@ -205,16 +210,24 @@ def _spaces(body: dict[str, Any], request: Request) -> None:
         given[name] = space
     if not spaces and not given:
         chosen = encoder_settings(request.encoder or DEFAULT_ENCODER)
-        spaces.update({of: {"of": of, **chosen} for of in ("image", "caption")})
+        spaces.update({of: {"of": of, **chosen} for of in _modalities(chosen["encoder"])})
     elif request.encoder:
         chosen = encoder_settings(request.encoder)
-        names = list(spaces) or ["image", "caption"]
+        names = list(spaces) or _modalities(chosen["encoder"])
         for name in names:
             space = spaces.get(name)
             if not (isinstance(space, dict) and space.get("encoder") == "array"):
                 of = space.get("of", name) if isinstance(space, dict) else name
                 spaces[name] = {"of": of, **chosen}
     spaces.update(given)
+
+
+def _modalities(encoder: str) -> Sequence[str]:
+    """Return what an encoder embeds; an unknown one is refused later, where its place is known."""
+    try:
+        return registry.load(encoder, ENCODERS, Encoder).modalities
+    except ConfigError:
+        return Encoder.modalities
 
 
 def _embedding(text: str) -> tuple[str, dict[str, Any]]:

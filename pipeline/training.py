@@ -7,8 +7,7 @@ from typing import Any
 
 from ..manifests.consumer import TrainResult
 from ..manifests.export import Exported
-from .memory import human_bytes
-from .progress import human_seconds
+from ..manifests.human import human_bytes, human_seconds
 
 
 def line(event: Mapping[str, Any]) -> str:

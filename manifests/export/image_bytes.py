@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import storage
 from ..errors import DataError
 from ..pairset import Pairset
+from ..shards import ShardReader
 
 
 class ImageBytes:
@@ -14,6 +14,7 @@ class ImageBytes:
 
     def __init__(self, pairset: Pairset) -> None:
         self._pairset = pairset
+        self._reader = ShardReader()
         self._shards: dict[str, int] = {}
         codes, offsets, sizes = [], [], []
         for table in pairset.tables("samples", ["shard", "offset", "size"]):
@@ -45,7 +46,7 @@ class ImageBytes:
             )
         url = self._pairset.shard_url(shard)
         try:
-            return storage.read_bytes(url, int(self._offset[sample_id]), int(self._size[sample_id]))
+            return self._reader.read(url, int(self._offset[sample_id]), int(self._size[sample_id]))
         except (OSError, EOFError) as error:
             raise DataError(
                 f"the image of sample {sample_id} cannot be read from {url}: {error}. Where did "

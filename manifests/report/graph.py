@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..hubness import skewness
 from ..pairset import Pairset
 from ..schema import NO_ID, list_matrix
 
@@ -70,21 +71,6 @@ def scan_graph(pairset: Pairset, name: str) -> GraphFacts:
         [(int(row), int(occurrences[row])) for row in top if occurrences[row]],
         nodes,
     )
-
-
-def skewness(values: np.ndarray) -> float:
-    """Return the third standardised moment; 0 where all values are equal."""
-    if not len(values):
-        return 0.0
-    mean = float(values.mean(dtype=np.float64))
-    second = third = 0.0
-    for start in range(0, len(values), 1 << 20):
-        off = values[start : start + (1 << 20)] - mean
-        second += float((off**2).sum())
-        third += float((off**3).sum())
-    if second == 0:
-        return 0.0
-    return (third / len(values)) / (second / len(values)) ** 1.5
 
 
 def doubling_bins(values: np.ndarray, first: int = 0) -> list[tuple[str, int]]:

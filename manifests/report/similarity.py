@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from ..codes import combinations
 from ..pairset import Pairset
 from ..schema import Role
 from .rows import LowestDraws
@@ -113,8 +114,8 @@ def scan_edges(pairset: Pairset, seed: int) -> EdgeFacts:
 class _Pass:
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._counts: dict[tuple[str, str, str], np.ndarray] = {}
-        self._without: Counter[tuple[str, str, str]] = Counter()
+        self._counts: dict[tuple[str, ...], np.ndarray] = {}
+        self._without: Counter[tuple[str, ...]] = Counter()
         self._refusals: Counter[tuple[str, str]] = Counter()
         self._hardest = np.zeros((0, 3))
         self._masked = LowestDraws(_DRAWN, seed, "report masked")
@@ -123,13 +124,12 @@ class _Pass:
     def add(self, table: pa.Table) -> None:
         anchors = table["anchor_id"].to_numpy()
         similarity = table["similarity"].to_numpy(zero_copy_only=False).astype(np.float64)
-        codes, names = _combine(table, ("role", "miner", "space"))
+        names, codes = combinations(table, ("role", "miner", "space"))
         known = ~np.isnan(similarity)
         slots = codes[known] * BINS + bin_of(similarity[known])
         counts = np.bincount(slots, minlength=len(names) * BINS).reshape(len(names), BINS)
         without = np.bincount(codes[~known], minlength=len(names))
-        for code, (role, miner, space) in enumerate(names):
-            name = (role, miner, space)
+        for code, name in enumerate(names):
             self._counts[name] = self._counts.get(name, 0) + counts[code]
             self._without[name] += int(without[code])
         roles = np.array([name[0] for name in names])[codes]
@@ -151,7 +151,7 @@ class _Pass:
         if not where.any():
             return
         chosen = table.filter(pa.array(where))
-        codes, names = _combine(chosen, ("miner", "reason"))
+        names, codes = combinations(chosen, ("miner", "reason"))
         counts = np.bincount(codes, minlength=len(names))
         for code, (miner, reason) in enumerate(names):
             self._refusals[miner, reason] += int(counts[code])
@@ -165,12 +165,21 @@ class _Pass:
         order = {str(role): at for at, role in enumerate(Role)}
         place = {miner: at for at, miner in enumerate(miners)}
 
-        def position(name: tuple[str, str, str]) -> tuple[int, str, int, str]:
+        def position(name: tuple[str, ...]) -> tuple[int, str, int, str]:
             role, miner, space = name
             return (order.get(role, len(order)), space, place.get(miner, len(place)), miner)
 
         names = sorted(self._counts, key=position)
-        series = [Series(*name, self._counts[name], self._without[name]) for name in names]
+        series = [
+            Series(
+                role,
+                miner,
+                space,
+                self._counts[role, miner, space],
+                self._without[role, miner, space],
+            )
+            for role, miner, space in names
+        ]
         roles: Counter[str] = Counter()
         for item in series:
             roles[item.role] += item.total + item.without
@@ -180,21 +189,3 @@ class _Pass:
             {reason: self._refused[reason].ids for reason in sorted(self._refused)},
         )
         return EdgeFacts(series, dict(sorted(self._refusals.items())), dict(roles), interesting)
-
-
-def _combine(table: pa.Table, columns: tuple[str, ...]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-    """Number the combinations of text columns: codes int64 [rows] and the texts of each code."""
-    encoded = [table[name].combine_chunks().dictionary_encode() for name in columns]
-    texts = [item.dictionary.to_pylist() for item in encoded]
-    codes = np.zeros(table.num_rows, np.int64)
-    for item, values in zip(encoded, texts, strict=True):
-        codes = codes * len(values) + item.indices.to_numpy(zero_copy_only=False)
-    used, codes = np.unique(codes, return_inverse=True)
-    names = []
-    for code in used:
-        name: list[str] = []
-        for values in reversed(texts):
-            code, at = divmod(int(code), len(values))
-            name.insert(0, values[at])
-        names.append(tuple(name))
-    return codes, names

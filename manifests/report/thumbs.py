@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..images import ImageError, decode
 from ..pairset import Pairset
-from ..storage import read_bytes
+from ..shards import ShardReader
 
 PX = 112
 """Longest side of a picture."""
@@ -64,14 +64,14 @@ def thumbnails(
         A thumbnail for each sample id. A picture that cannot be read has a note and no URI.
     """
     found: dict[int, Thumbnail] = {}
-    spent = 0
+    spent, reader = 0, ShardReader()
     with ThreadPoolExecutor(_READERS) as pool:
         for batch in _batches(samples, 4 * _READERS):
             if spent >= budget_bytes:
                 found.update({int(sample["sample_id"]): _OVER_BUDGET for sample in batch})
                 continue
             sides = [LARGE_PX if int(s["sample_id"]) in large else PX for s in batch]
-            made = pool.map(lambda sample, side: _make(pairset, sample, side), batch, sides)
+            made = pool.map(lambda s, side: _make(pairset, reader, s, side), batch, sides)
             for sample, thumbnail in zip(batch, made, strict=True):
                 name = int(sample["sample_id"])
                 spent += len(thumbnail.uri) * uses[name]
@@ -87,12 +87,12 @@ def _batches(
         yield samples[start : start + size]
 
 
-def _make(pairset: Pairset, sample: Mapping[str, Any], side: int) -> Thumbnail:
+def _make(pairset: Pairset, reader: ShardReader, sample: Mapping[str, Any], side: int) -> Thumbnail:
     if not sample["shard"]:
         return NO_IMAGE
     url = pairset.shard_url(sample["shard"])
     try:
-        image = decode(read_bytes(url, int(sample["offset"]), int(sample["size"])))
+        image = decode(reader.read(url, int(sample["offset"]), int(sample["size"])))
     except (OSError, EOFError, ImageError) as error:
         # The corpus may have moved since the run; a page with a gap says more than no page.
         return Thumbnail("", 0, 0, f"not readable: {type(error).__name__}")

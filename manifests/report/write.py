@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import storage
+from ..human import human_bytes, human_seconds
 from ..pairset import Pairset
 from .data import ReportData, collect
 from .page import context, graph_line, settings_line
@@ -77,28 +78,3 @@ def render(data: ReportData) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(digest).decode("ascii"),
     )
-
-
-def human_bytes(count: float | None) -> str:
-    """Return "1.4 GB"; "" for None."""
-    if count is None:
-        return ""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-
-
-def human_seconds(seconds: float | None) -> str:
-    """Return "0.41 s", "12 s", "3 min 20 s" or "2 h 5 min"; "" for None."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds) // 60
-    if minutes < 120:
-        return f"{minutes} min {round(seconds) % 60} s"
-    return f"{minutes // 60} h {minutes % 60} min"

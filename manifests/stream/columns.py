@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..codes import encode
 from ..errors import StreamError
 from ..pairset import Pairset
 from ..schema import NO_ID, SAMPLES, list_matrix
@@ -89,11 +90,10 @@ class _Codes:
     known: dict[Any, int] = field(default_factory=dict)
 
     def of(self, column: pa.ChunkedArray) -> np.ndarray:
-        encoded: Any = column.combine_chunks().dictionary_encode()
-        values = encoded.dictionary.to_pylist()
-        table = np.array([self.known.setdefault(v, len(self.known)) for v in values] + [-1])
-        codes = pc.fill_null(encoded.indices, len(values))
-        return table[codes.to_numpy(zero_copy_only=False)]
+        return encode(column, self._code)
+
+    def _code(self, value: Any) -> int:
+        return NO_ID if value is None else self.known.setdefault(value, len(self.known))
 
 
 def estimate_bytes(pairset: Pairset, request: Request) -> int:

@@ -13,7 +13,7 @@ from ..errors import StreamError, TooManyBadImages
 from ..fingerprint import draw_uint64
 from ..images import ImageError, decode
 from ..pairset import Pairset
-from .bytes import ShardReader
+from ..shards import ShardReader
 from .columns import Columns
 from .transform import Transform
 
@@ -65,20 +65,22 @@ class FailureBudget:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Reads, decodes and transforms images of a pairset by sample id."""
+    """Reads, decodes and transforms images of a pairset by sample id.
+
+    `urls` holds the path or URL of each shard by its code, "" for samples without an image.
+    """
 
     columns: Columns
-    reader: ShardReader
+    urls: tuple[str, ...]
     transform: Transform
     seed: int
-    _blank: frozenset[int] = field(default_factory=frozenset)
+    reader: ShardReader = field(default_factory=ShardReader)
 
     @classmethod
     def of(cls, pairset: Pairset, columns: Columns, transform: Transform, seed: int) -> ImageSource:
         """Open the images of a pairset; no file is touched yet."""
-        urls = [pairset.shard_url(shard) if shard else "" for shard in columns.shards]
-        blank = frozenset(code for code, shard in enumerate(columns.shards) if not shard)
-        return cls(columns, ShardReader(urls), transform, seed, blank)
+        urls = tuple(pairset.shard_url(shard) if shard else "" for shard in columns.shards)
+        return cls(columns, urls, transform, seed)
 
     def load(self, ids: np.ndarray, epoch: int, budget: FailureBudget) -> list[Tensor | None]:
         """Return float32 [3, H, W] for each sample id, None for those that cannot be read.
@@ -93,12 +95,12 @@ class ImageSource:
 
     def _one(self, sample: int, draw: int, budget: FailureBudget) -> Tensor | None:
         shard = int(self.columns["shard"][sample])
-        if shard in self._blank:
+        if not self.urls[shard]:
             return None
         offset, size = int(self.columns["offset"][sample]), int(self.columns["size"][sample])
         budget.read += 1
         try:
-            image = decode(self.reader.read(shard, offset, size))
+            image = decode(self.reader.read(self.urls[shard], offset, size))
         except (ImageError, OSError, EOFError) as error:
             where = f"sample_id {sample} ({self.columns.shards[shard]} at {offset})"
             budget.spend(where, error)

@@ -6,15 +6,14 @@ else is read row group by row group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ..codes import encode
 from ..errors import PairsetError
 from ..fingerprint import draw_uint64
 from ..pairset import Pairset
@@ -108,19 +107,6 @@ class Context:
 def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
     """Return a list column [rows, width]; the schema check saw to its lengths."""
     return list_matrix(table[column], width)
-
-
-def encode(column: pa.ChunkedArray, code: Callable[[str | None], int]) -> np.ndarray:
-    """Return an int64 code for each text of a column; `code` is asked once a different value."""
-    coded: Any = column.combine_chunks().dictionary_encode()
-    table = np.array([code(value) for value in [*coded.dictionary.to_pylist(), None]], np.int64)
-    places = pc.fill_null(coded.indices, len(table) - 1)
-    return table[places.to_numpy(zero_copy_only=False)]
-
-
-def codes_of(column: pa.ChunkedArray, codes: Mapping[Any, int]) -> np.ndarray:
-    """Return the known codes of a text column, -1 for words that have none."""
-    return encode(column, lambda word: codes.get(word, -1))
 
 
 def drawn(total: int, count: int, purpose: str) -> np.ndarray:

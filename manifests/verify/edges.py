@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..codes import codes_of, encode
 from ..schema import Action, Reason, Role
-from .context import TOLERANCE, Context, codes_of, drawn, encode
+from .context import TOLERANCE, Context, drawn
 
 COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "space", "rank", "similarity"),

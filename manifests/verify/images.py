@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .. import storage
 from ..errors import CurateError
 from ..images import ImageError, inspect_image
+from ..shards import ShardReader
 from .context import Context, drawn
 from .files import is_inside
 
@@ -25,7 +25,7 @@ def check_images(context: Context) -> None:
     Holds one image at a time.
     """
     listed = {entry["path"] for entry in context.pairset.manifest["images"]}
-    chosen = np.arange(context.samples)
+    reader, chosen = ShardReader(), np.arange(context.samples)
     if not context.deep:
         chosen = drawn(context.samples, _QUICK_IMAGES, "images")
     for first, block in context.blocks("samples", _COLUMNS):
@@ -35,7 +35,7 @@ def check_images(context: Context) -> None:
             row = int(chosen[low])
             low += 1
             if record["shard"]:
-                problem = _problem(context, record)
+                problem = _problem(context, reader, record)
                 context.notes.looked_at("images", 1)
                 if problem:
                     message = f"{record['key']!r} in {record['shard']}: {problem[1]}"
@@ -65,11 +65,13 @@ def _shard_is_known(context: Context, name: str, listed: set[str]) -> bool:
     return name in listed and is_inside(name)
 
 
-def _problem(context: Context, record: Mapping[str, Any]) -> tuple[str, str] | None:
+def _problem(
+    context: Context, reader: ShardReader, record: Mapping[str, Any]
+) -> tuple[str, str] | None:
     """Return the check that fails and why, or None."""
     url = context.pairset.shard_url(record["shard"])
     try:
-        data = storage.read_bytes(url, record["offset"], record["size"])
+        data = reader.read(url, record["offset"], record["size"])
     except (OSError, EOFError, CurateError) as error:
         return "image-bytes", str(error)
     if record["sha256"] is not None:

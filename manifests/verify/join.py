@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..codes import codes_of
 from ..schema import REASON_CODE, Action, Role
-from .context import Context, codes_of
+from .context import Context
 from .edges import floats
 from .pairs import PairBlock, pair_columns
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...manifests.agreement import Agreement
 from ...manifests.artifact import Artifact, Output
-from ...manifests.schema import CODES, FLOATS, IDS, PAIRS, Role, padded_list
+from ...manifests.schema import CODES, EDGES, FLOATS, IDS, PAIRS, padded_list
+from ...manifests.tables import read_parquet
 from ...manifests.vectors import Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .judge import Judge
 from .rows import Lists, choose_lists
-from .table import EdgeRows
+from .table import ENCODED, EdgeRows
 
 FILL = "random"
 """Miner whose negatives are a fill; a second one in a run is "random-2"."""
@@ -25,25 +26,12 @@ MOST_POSITIVES = 16
 
 
 class MinerRef(BaseModel):
-    """A miner as the assembly knows it.
-
-    `positives` is the number of places that it may need among the positives of a row; None means
-    `capacity` for a miner of positives, and none for others.
-    """
+    """A miner as the assembly knows it: its id, and the places it may need among positives."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    role: Role
-    capacity: int = Field(default=1, ge=0)
-    positives: int | None = Field(default=None, ge=0)
-
-    @property
-    def places(self) -> int:
-        """Places among the positives of a row."""
-        if self.positives is not None:
-            return self.positives
-        return self.capacity if self.role is Role.POSITIVE else 0
+    places: int = Field(default=0, ge=0)
 
 
 class Assemble(Stage):
@@ -168,9 +156,9 @@ def _captions(inputs: Inputs) -> tuple[VectorStore, Agreement] | None:
 
 def _merge(edges: Sequence[Artifact], part: str, first: int) -> tuple[pa.Table, EdgeRows]:
     """Return the edges of a part by anchor, miner and order, and the same as numpy columns."""
-    tables = [artifact.table(part) for artifact in edges]
-    table = pa.concat_tables(tables)
+    tables = [read_parquet(artifact.file(part), encoded=ENCODED) for artifact in edges]
+    table = pa.concat_tables(tables).unify_dictionaries()
     miner = np.repeat(np.arange(len(tables)), [item.num_rows for item in tables])
     order = np.argsort(table["anchor_id"].to_numpy(), kind="stable")
     table = table.take(pa.array(order))
-    return table, EdgeRows.of(table, miner[order], first)
+    return table.cast(EDGES), EdgeRows.of(table, miner[order], first)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...manifests.agreement import Agreement, similarities
 from ...manifests.artifact import Artifact
+from ...manifests.codes import encode
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import VectorStore
 from .rows import Chosen
@@ -32,13 +33,13 @@ class Judge:
     def of(cls, samples: Artifact, captions: tuple[VectorStore, Agreement] | None) -> Judge:
         """Read the labels of all samples: 4 bytes each."""
         known: dict[str, int] = {}
+
+        def code(label: str | None) -> int:
+            return NO_ID if label is None else known.setdefault(label, len(known))
+
         parts = []
         for table in samples.tables(["label"]):
-            column = table["label"].combine_chunks().dictionary_encode()
-            values = column.dictionary.to_pylist()
-            codes = [known.setdefault(value, len(known)) for value in values]
-            indices = column.indices.fill_null(len(codes)).to_numpy()
-            parts.append(np.array([*codes, NO_ID], np.int32)[indices])
+            parts.append(encode(table["label"], code).astype(np.int32))
         labels = np.concatenate(parts) if parts else np.zeros(0, np.int32)
         # One label for everything tells nothing apart.
         return cls(labels if len(known) > 1 else np.full_like(labels, NO_ID), captions)

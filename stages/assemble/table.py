@@ -7,10 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
+from ...manifests.codes import codes_of
 from ...manifests.schema import Action, Role
 
 ROLES = (Role.POSITIVE, Role.NEGATIVE, Role.FALSE_NEGATIVE)
 MASKING = (Action.ELIMINATE, Action.ATTRACT)
+ENCODED = ("role", "miner", "space", "action", "reason")
+"""Columns of few texts: read as dictionaries they are sorted as numbers."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class EdgeRows:
     @classmethod
     def of(cls, table: pa.Table, kinds: np.ndarray, first: int) -> EdgeRows:
         """Read the columns; `first` is the id of the part's first sample."""
-        roles = _codes(table["role"], [str(role) for role in ROLES])
-        acts = _codes(table["action"], [str(action) for action in MASKING])
+        roles = codes_of(table["role"], {str(role): code for code, role in enumerate(ROLES)})
+        acts = codes_of(table["action"], {str(action): 1 for action in MASKING})
         unmasked = (roles == ROLES.index(Role.FALSE_NEGATIVE)) & (acts < 0)
         return cls(
             anchors=table["anchor_id"].to_numpy() - first,
@@ -56,14 +59,6 @@ class EdgeRows:
     def at(self, rows: np.ndarray) -> EdgeRows:
         """Return some of the rows."""
         return EdgeRows(*(getattr(self, item.name)[rows] for item in fields(self)))
-
-
-def _codes(column: pa.ChunkedArray, values: list[str]) -> np.ndarray:
-    """Return the position of each text in `values`, int64; -1 for others and null."""
-    encoded = pa.concat_arrays([pa.array([], column.type), *column.chunks]).dictionary_encode()
-    known = {value: code for code, value in enumerate(values)}
-    table = np.array([*(known.get(v, -1) for v in encoded.dictionary.to_pylist()), -1])
-    return table[encoded.indices.fill_null(len(table) - 1).to_numpy()]
 
 
 def _ids(column: pa.ChunkedArray) -> np.ndarray:

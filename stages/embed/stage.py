@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ...manifests.artifact import Output
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
-from ._shards import ShardReader, own_shards
+from ._shards import Pictures
 from ._unit import mean_of_runs, unit
 from .base import Encoder, LoadedEncoder
 
@@ -64,14 +64,14 @@ class Embed(Stage):
         samples = inputs["samples"]
         size = self.batch or self.encoder.batch(self.of, device)
         threads = self.decode_threads or (1 if device == "cpu" else 8)
-        shards = own_shards(inputs["scan"]) if self.of == "image" else {}
+        pictures = Pictures(inputs["scan"]) if self.of == "image" else None
         first = samples.parts[0] if samples.parts else ""
 
         def run(task: Task) -> Output:
-            if self.of == "image":
+            if pictures is not None:
                 table = samples.table(task.part, ["key", "shard", "offset", "size"])
-                with ShardReader(shards) as reader, ThreadPoolExecutor(threads) as pool:
-                    rows, failed = _encode_images(table, loaded, reader, pool, size)
+                with ThreadPoolExecutor(threads) as pool:
+                    rows, failed = _encode_images(table, loaded, pictures, pool, size)
             else:
                 table = samples.table(task.part, ["key", "captions"])
                 rows, failed = _encode_captions(table, loaded, size)
@@ -102,7 +102,7 @@ def torch_device() -> str:
 def _encode_images(
     table: pa.Table,
     loaded: LoadedEncoder,
-    reader: ShardReader,
+    pictures: Pictures,
     pool: ThreadPoolExecutor,
     size: int,
 ) -> tuple[np.ndarray, dict[str, str]]:
@@ -114,7 +114,7 @@ def _encode_images(
     failed: dict[str, str] = {}
 
     def prepare(row: int) -> Any:
-        image = reader.image(*places[row])
+        image = pictures.read(*places[row])
         return image if isinstance(image, str) else loaded.prepare_image(image)
 
     out = np.zeros((len(keys), loaded.dim), np.float16)

@@ -113,11 +113,11 @@ class Census(Stage):
         rows = _Inputs.of(scan)
         refused_by = np.full(len(rows.codes), -1, np.int16)
         rows.refuse_duplicates()
-        for number, (name, source) in enumerate(self.arrays.items()):
+        for number, source in enumerate(self.arrays.values()):
             before = rows.codes.copy()
-            check_vectors(scan, source, name, rows.codes, rows.captions)
+            check_vectors(scan, source, rows.codes, rows.captions)
             refused_by[rows.codes != before] = number
-        table = rows.table(scan)
+        table = rows.table()
         facts = self._facts(scan, rows, refused_by)
 
         def write_rejects(path: Path) -> None:
@@ -202,9 +202,8 @@ class _Inputs:
         """Count samples whose key is that of an earlier sample but for upper and lower case."""
         return len(_repeated(self.folded, self.codes == 0))
 
-    def table(self, scan: Artifact) -> pa.Table:
+    def table(self) -> pa.Table:
         """Return the table of samples, in order of sample_id."""
-        del scan
         position = np.flatnonzero(self.codes == 0)
         part = np.searchsorted(self.starts, position, side="right") - 1
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.captions, dtype=np.int64)])

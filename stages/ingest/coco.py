@@ -20,12 +20,13 @@ from typing import Any
 
 from ...manifests import listing, storage
 from ...manifests.errors import DataError
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from .base import Estimate, RawSample, Reader, Slice, cut
 from .fields import check_column, choose, scalar_text, value_at
-from .files import read_image, retrying
+from .files import read_image
 from .imagelist import ImageList
-from .names import Refused, extension, stem
+from .names import extension, stem
 
 _FILE = re.compile(r"(captions|instances)_(.+)\.json", re.IGNORECASE)
 
@@ -145,7 +146,7 @@ def _root(source: str) -> str:
 def _add_annotations(records: dict[Any, dict[str, Any]], path: str, url: str) -> None:
     try:
         body = json.loads(
-            retrying(url, lambda: storage.read_bytes(url)), object_hook=_without_outlines
+            storage.retrying(url, lambda: storage.read_bytes(url)), object_hook=_without_outlines
         )
         images, annotations = body["images"], body["annotations"]
         names = {item["id"]: item["name"] for item in body.get("categories", ())}

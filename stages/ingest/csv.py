@@ -17,13 +17,14 @@ import numpy as np
 
 from ...manifests import listing, storage
 from ...manifests.errors import ConfigError, DataError
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from .base import Estimate, RawSample, Reader, Slice, cut
 from .fields import Picker, check_column, choose, guess, scalar_text, value_at
 from .files import inside, read_image
 from .grouping import group_records
 from .imagelist import NAME_COLUMNS
-from .names import Refused, extension, stem
+from .names import extension, stem
 from .tablefile import Record, Table, open_table
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")

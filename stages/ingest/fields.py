@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...manifests.errors import ConfigError
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from ..registry import suggestion
 from .base import Fields, RawSample
-from .names import Refused, readable
+from .names import readable
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "caption": ("captions", "caption", "text", "txt", "title"),

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from ...manifests import listing, storage
-from ...manifests.errors import CurateError, DataError
+from ...manifests.errors import DataError
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
-from .names import Refused
-
-T = TypeVar("T")
-
-_TRIES = 3
-_WAIT_SECONDS = 0.5
-_FINAL = (
-    *(FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, EOFError),
-    *(CurateError, Refused),
-)
-"""Errors that another try cannot mend."""
 
 
 def read_image(url: str, max_bytes: int, size: int = -1) -> bytes:
@@ -71,7 +60,7 @@ def open_binary(url: str) -> BinaryIO:
         fs, path = storage.filesystem(url)
         return fs.open(path, "rb", block_size=8 << 20, cache_type="readahead")  # pyright: ignore
 
-    return retrying(url, opened)
+    return storage.retrying(url, opened)
 
 
 class PatientFile:
@@ -101,7 +90,7 @@ class PatientFile:
                 self._file.close()
                 raise
 
-        data = retrying(self._url, read)
+        data = storage.retrying(self._url, read)
         self._at += len(data)
         return data
 
@@ -110,31 +99,9 @@ class PatientFile:
         self._at = place
 
 
-def retrying(url: str, read: Callable[[], T]) -> T:
-    """Call `read`; on a remote file's passing errors, up to three times, waiting longer each time.
-
-    Raises:
-        OSError: it failed each time, or in a way that will not pass.
-    """
-    if not storage.is_remote(url):
-        return read()
-    attempt = 1
-    while True:
-        try:
-            return read()
-        except _FINAL:
-            raise
-        except Exception as error:
-            # Every store's client raises classes of its own, so nothing narrower would do.
-            if attempt == _TRIES:
-                raise OSError(f"{url}: {type(error).__name__}: {error}") from error
-            time.sleep(_WAIT_SECONDS * 3 ** (attempt - 1))
-            attempt += 1
-
-
 def _refusing(url: str, read: Callable[[], bytes]) -> bytes:
     try:
-        return retrying(url, read)
+        return storage.retrying(url, read)
     except FileNotFoundError as error:
         raise Refused(RejectCode.MISSING_FILE, "there is no such file") from error
     except (OSError, EOFError, DataError) as error:

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...manifests import listing, storage
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from .base import Estimate, RawSample, Reader, Slice, cut
-from .files import read_image, retrying
+from .files import read_image
 from .grouping import group_records
 from .imagelist import KNOWN_PICTURES, ImageList, split_of
-from .names import Refused, extension, stem
+from .names import extension, stem
 from .sidetables import PARENT, SideTable, add_text, open_side_table, side_tables
 from .tablefile import Record
 
@@ -72,7 +73,7 @@ class FolderReader(Reader):
                 try:
                     if entry.get("text"):
                         url = listing.join(root, f"{stem(entry['path'])}.txt")
-                        data = retrying(url, lambda at=url: storage.read_bytes(at))
+                        data = storage.retrying(url, lambda at=url: storage.read_bytes(at))
                         add_text(sample, data, "caption")
                     url = listing.join(root, entry["path"])
                     sample.data = read_image(url, self.max_file_bytes)

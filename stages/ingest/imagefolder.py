@@ -15,12 +15,13 @@ from typing import Any
 
 from ...manifests import listing
 from ...manifests.errors import DataError
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from .base import Estimate, RawSample, Reader, Slice, cut
 from .fields import check_column, choose, guess, scalar_text, value_at
 from .files import read_image
 from .imagelist import ImageList, split_of
-from .names import Refused, extension, stem
+from .names import extension, stem
 from .sidetables import PARENT
 from .tablefile import Record, Table, merge_extents, open_table
 

@@ -10,8 +10,9 @@ from ...manifests import listing
 from ...manifests.errors import DataError
 from ...manifests.images import EXTENSIONS
 from ...manifests.listing import FoundFile
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
-from .names import Refused, extension, stem
+from .names import extension, stem
 
 KNOWN_PICTURES = EXTENSIONS | {"heic", "heif", "jp2", "jxl", "psd", "svg", "ppm", "tga", "ico"}
 """Endings of files that count as inputs; those that cannot be read become rejects."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 
 MAX_KEY_BYTES = 1024
@@ -16,20 +17,6 @@ _UNSAFE_BYTE = re.compile(rb"[^A-Za-z0-9_/-]")
 _LOOKS_ESCAPED = re.compile(r"_(?=x[0-9a-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-
-
-class Refused(Exception):
-    """One input cannot become a sample; the run goes on.
-
-    Attributes:
-        code: why, as it stands in `rejects`.
-        message: the same for people.
-    """
-
-    def __init__(self, code: RejectCode, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
 
 
 def check_key(key: str) -> None:

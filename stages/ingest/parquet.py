@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from ...manifests import listing, storage
 from ...manifests.errors import ConfigError, DataError
 from ...manifests.listing import FoundFile
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from ...manifests.vector_table import open_parquet_url
 from .base import Estimate, RawSample, Reader, Slice
 from .fields import Picker, check_column, choose, guess, scalar_text, value_at
 from .files import inside, read_image, read_range
 from .imagelist import SPLIT_FOLDERS
-from .names import Refused, extension, stem
+from .names import extension, stem
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "content")
 _PATHS = ("image", "image_path", "file_name", "filename", "filepath", "path")

@@ -19,12 +19,13 @@ from typing import Any
 import pyarrow as pa
 
 from ...manifests.artifact import Output
-from ...manifests.images import MAX_PIXELS, ImageError, inspect_image
+from ...manifests.images import MAX_PIXELS, inspect_image
+from ...manifests.refused import Refused
 from ...manifests.schema import TEXTS, RejectCode
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .attributes import KindMeter
 from .base import RawSample, Reader, Slice
-from .names import Refused, check_key, readable
+from .names import check_key, readable
 from .shard import ShardWriter
 
 SCAN = pa.schema(
@@ -123,7 +124,7 @@ class _Rows:
         image: dict[str, Any] = {}
         try:
             image = self._check(sample, has_images)
-        except (Refused, ImageError) as problem:
+        except Refused as problem:
             sample.code, sample.message = problem.code, problem.message
         place = (sample.shard, sample.offset, sample.size)
         if sample.code is not None:

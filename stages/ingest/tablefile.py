@@ -23,7 +23,7 @@ from ...manifests import storage
 from ...manifests.errors import DataError
 from ...manifests.vector_table import open_parquet_url
 from .fields import decode_text
-from .files import open_binary, retrying
+from .files import open_binary
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".token", ".parquet")
 Extent = Sequence[int]
@@ -115,7 +115,9 @@ class _TextTable:
                 yield from self._parse(_Lines(stream, self._header_size, self._header_lines + 1))
             return
         for start, size, number in extents:
-            data = retrying(self.url, lambda at=start, n=size: storage.read_bytes(self.url, at, n))
+            data = storage.retrying(
+                self.url, lambda at=start, n=size: storage.read_bytes(self.url, at, n)
+            )
             yield from self._parse(_Lines(io.BytesIO(data), start, number))
 
     def _parse(self, lines: _Lines) -> Iterator[Record]:

@@ -14,7 +14,7 @@ _CODES = ("", *RejectCode)
 
 
 def check_vectors(
-    scan: Artifact, source: ArraySource, space: str, codes: np.ndarray, captions: np.ndarray
+    scan: Artifact, source: ArraySource, codes: np.ndarray, captions: np.ndarray
 ) -> None:
     """Refuse samples whose vectors are missing, not finite or all zero; `codes` changes in place.
 
@@ -23,14 +23,12 @@ def check_vectors(
     Args:
         scan: rows of the corpus.
         source: the vectors.
-        space: their space; for messages.
         codes: uint8 [inputs], position in ("", *RejectCode); 0 is a sample.
         captions: int32 [inputs].
 
     Raises:
         DataError: the array does not fit the corpus.
     """
-    del space
     vectors = source.open()
     alignment = ArrayAlignment.of(source, len(vectors), *corpus_counts(scan))
     starts = starts_of([receipt.rows for receipt in scan.receipts])

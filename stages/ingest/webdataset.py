@@ -22,12 +22,12 @@ from typing import Any, ClassVar
 from ...manifests import listing
 from ...manifests.errors import ConfigError, DataError
 from ...manifests.listing import FoundFile
+from ...manifests.refused import Refused
 from ...manifests.schema import RejectCode
 from .base import Estimate, Fields, RawSample, Reader, Slice
 from .fields import Picker, decode_text, paths_of, scalar_text, value_at
 from .files import PatientFile
 from .imagelist import KNOWN_PICTURES
-from .names import Refused
 from .tablefile import open_table
 from .tarwalk import LINK, Member, TarStream, TornTar
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...manifests.artifact import Artifact
+from ...manifests.codes import codes_of
 from ...manifests.errors import CurateError
 from ...manifests.schema import EDGES, NO_ID, REASONS, Action, Reason, Role
 from .base import TAKEN, Block, Decisions, EdgeLists, Miner, refuse
@@ -52,20 +53,15 @@ def read_edges(
     table = pa.concat_tables(tables) if tables else pa.table({})
     if not table.num_rows:
         return dict.fromkeys(Role, EdgeLists.none(len(anchors)))
-    role, action = (_texts(table[name]) for name in ("role", "action"))
-    masking = (role != str(Role.FALSE_NEGATIVE)) | np.isin(action, MASKING)
+    roles = {str(role): code for code, role in enumerate(Role)}
+    role = codes_of(table["role"], roles)
+    action = codes_of(table["action"], dict.fromkeys(MASKING, 1))
+    masking = (role != roles[Role.FALSE_NEGATIVE]) | (action == 1)
     return {
-        name: _lists(table, np.flatnonzero((role == str(name)) & masking), anchors)
+        name: _lists(table, np.flatnonzero((role == roles[name]) & masking), anchors)
         for name in Role
         if name is not Role.REFUSED
     }
-
-
-def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    encoded = column.combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    values = np.array([*(encoded.dictionary.to_pylist()), ""])
-    return values[encoded.indices.fill_null(len(values) - 1).to_numpy()]
 
 
 def _lists(table: pa.Table, rows: np.ndarray, anchors: np.ndarray) -> EdgeLists:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...manifests.artifact import Artifact
+from ...manifests.codes import encode
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows
 from .exact import Pool
@@ -128,13 +129,11 @@ def first_equal(rows: Rows) -> np.ndarray:
 
 def split_codes(samples: Artifact) -> np.ndarray:
     """Return int32 [N]: the split of each sample, numbered in order of first appearance."""
-    codes: dict[str, int] = {}
+    codes: dict[str | None, int] = {}
     parts = []
     for table in samples.tables(["split"]):
-        column = table["split"].combine_chunks().dictionary_encode()
-        names = column.dictionary.to_pylist()
-        local = [codes.setdefault(name, len(codes)) for name in names]
-        parts.append(np.array(local, np.int32)[column.indices.to_numpy(zero_copy_only=False)])
+        found = encode(table["split"], lambda name: codes.setdefault(name, len(codes)))
+        parts.append(found.astype(np.int32))
     return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
 

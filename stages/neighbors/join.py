@@ -113,7 +113,7 @@ class Join(Stage):
         if inputs["query"].fingerprint == inputs["bank"].fingerprint:
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
-        valid = _rows_with_vector(rows)
+        valid = rows_with_vector(rows)
         chosen = ivf.draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
             widen(rows.take(chosen)),
@@ -143,6 +143,7 @@ def _map_index(index: Artifact, part: str) -> faiss.IndexIVF:
     return cast(faiss.IndexIVF, faiss.read_index(str(index.file(part, "faiss")), flags))
 
 
-def _rows_with_vector(rows: Rows) -> np.ndarray:
+def rows_with_vector(rows: Rows) -> np.ndarray:
+    """Return the rows that are not all zero, int64, ascending; reads all vectors in blocks."""
     found = [start + np.flatnonzero(block.any(axis=1)) for start, block in rows.blocks()]
     return np.concatenate(found) if found else np.zeros(0, np.int64)

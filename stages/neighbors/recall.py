@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ...manifests.artifact import Output
+from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
+from ...manifests.hubness import hubness
 from ...manifests.schema import NO_ID
 from ...manifests.statistics import wilson_interval
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .graph import group_ids, open_gated
-from .hubness import hubness, occurrences
 from .ivf import draw_rows
-from .join import search_resources
+from .join import rows_with_vector, search_resources
 
 
 class Recall(Stage):
@@ -83,9 +83,7 @@ class Recall(Stage):
         return pa.table({"sample_id": chosen, **columns})
 
     def _drawn(self, query: Rows) -> np.ndarray:
-        valid = [start + np.flatnonzero(block.any(axis=1)) for start, block in query.blocks()]
-        none = np.zeros(0, np.int64)
-        return draw_rows(np.concatenate([none, *valid]), self.queries, self.seed, "recall/probe")
+        return draw_rows(rows_with_vector(query), self.queries, self.seed, "recall/probe")
 
     def _recall(self, table: pa.Table) -> dict[str, Any]:
         found, exact = table["found"].to_numpy(), table["exact"].to_numpy()
@@ -107,3 +105,17 @@ class Recall(Stage):
             "low": round(low, 6),
             "high": round(high, 6),
         }
+
+
+def occurrences(graph: Artifact, count: int) -> np.ndarray:
+    """Return int64 [count]: how many lists of the graph each sample stands in; reads part by part.
+
+    Args:
+        graph: an artifact with "ids.npy".
+        count: samples of the corpus.
+    """
+    total = np.zeros(count, np.int64)
+    for part in graph.parts:
+        ids = graph.array(part, "ids.npy").reshape(-1)
+        total += np.bincount(ids[ids != NO_ID], minlength=count)
+    return total

@@ -1,8 +1,9 @@
 import io
 
+from curate.manifests.human import human_bytes, human_seconds
 from curate.pipeline.events import Event
-from curate.pipeline.memory import PeakMeter, human_bytes, machine_bytes
-from curate.pipeline.progress import PlainView, human_seconds, make_view
+from curate.pipeline.memory import PeakMeter, machine_bytes
+from curate.pipeline.progress import PlainView, make_view
 
 
 def part(node, rows, **facts):

@@ -106,6 +106,10 @@ def test_wrong_requests_say_what_to_do(corpus, change, error, message):
         resolve(Request(**{"target": corpus, **change}))
 
 
+def test_an_encoder_of_images_makes_no_caption_space(corpus):
+    assert set(resolve(Request(corpus, encoder="onnx:e.onnx")).spaces) == {"image"}
+
+
 def test_set_reaches_into_lists(corpus, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(f"corpus: {{source: '{corpus}'}}\npositives: [{{miner: knn, k: 3}}]\n")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from curate.manifests.report.graph import NEAREST, doubling_bins, scan_graph, skewness
+from curate.manifests.hubness import skewness
+from curate.manifests.report.graph import NEAREST, doubling_bins, scan_graph
 
 
 @pytest.mark.parametrize("name", ["image>image", "image>caption"])

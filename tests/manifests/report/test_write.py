@@ -9,9 +9,9 @@ import pytest
 from tiny_pairset import edit, edit_manifest, write_tiny_pairset
 
 from curate.manifests.errors import PairsetError
+from curate.manifests.human import human_bytes, human_seconds
 from curate.manifests.pairset import Pairset
 from curate.manifests.report import write_report
-from curate.manifests.report.write import human_bytes, human_seconds
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 

@@ -40,10 +40,7 @@ def assembled(world, miners=MINERS, **settings):
         needs = (GRAPH, IMAGE, *earlier) if miner.graph_names else tuple(earlier)
         world.run(Mine(miner=miner, id=name), f"edges:{name}", *needs)
         earlier.append(f"edges:{name}")
-    refs = tuple(
-        MinerRef(id=n, role=m.role, capacity=m.capacity, positives=m.positive_capacity)
-        for n, m in miners
-    )
+    refs = tuple(MinerRef(id=n, places=m.positive_capacity) for n, m in miners)
     captions = [key for key in ("vectors:caption",) if key in world.made]
     stage = Assemble(miners=refs, **{**SETTINGS, **settings})
     return world.run(stage, "assemble", *earlier, *captions)

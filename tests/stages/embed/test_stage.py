@@ -13,7 +13,7 @@ from PIL import Image
 from vector_corpus import gather, run_stage
 
 from curate.manifests.artifact import Draft
-from curate.stages.embed._shards import ShardReader
+from curate.stages.embed._shards import Pictures
 from curate.stages.embed.base import Encoder
 from curate.stages.embed.open_clip import OpenClip
 from curate.stages.embed.stage import Embed
@@ -191,11 +191,12 @@ def test_images_of_a_corpus_tar_and_of_a_url(pictures):
     import fsspec
 
     fsspec.filesystem("memory").pipe("/corpus/a.tar", tar.read_bytes())
-    with ShardReader({}) as reader:
-        for shard in (str(tar), f"file://{tar}", "memory://corpus/a.tar"):
-            assert reader.bytes(shard, *place) == picture(0)
-        assert isinstance(reader.image(str(tar), *place), Image.Image)
-        assert "bytes wanted" in str(reader.image(str(tar), 10**9, 5))
+    pixels = np.asarray(Image.open(io.BytesIO(picture(0))).convert("RGB"))
+    pictures = Pictures(scan)
+    own = table["shard"][0].as_py()
+    for shard in (own, str(tar), f"file://{tar}", "memory://corpus/a.tar"):
+        np.testing.assert_array_equal(np.asarray(pictures.read(shard, *place)), pixels)
+    assert "bytes wanted" in str(pictures.read(str(tar), 10**9, 5))
 
 
 @pytest.fixture(autouse=True)

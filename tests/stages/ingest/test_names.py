@@ -6,8 +6,9 @@ import tarfile
 import pytest
 import webdataset as wds
 
+from curate.manifests.refused import Refused
 from curate.manifests.schema import RejectCode
-from curate.stages.ingest.names import Refused, check_key, extension, readable, stem, tar_name
+from curate.stages.ingest.names import check_key, extension, readable, stem, tar_name
 
 ALPHABET = "ab._-/x2e5f é"
 

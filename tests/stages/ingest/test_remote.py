@@ -10,7 +10,6 @@ from ingest_helpers import picture, write_tar
 
 from curate.manifests import storage
 from curate.manifests.arrays import ArraySource
-from curate.stages.ingest import files
 from curate.stages.ingest.detect import detect, reader_for
 
 NAMES = ("webdataset", "folder", "imagefolder", "parquet", "csv", "coco")
@@ -106,7 +105,7 @@ class Flaky(fsspec.implementations.memory.MemoryFileSystem):
 @pytest.fixture
 def flaky(monkeypatch):
     fsspec.register_implementation("flaky", Flaky, clobber=True)
-    monkeypatch.setattr(files, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_WAIT_S", 0.0)
     monkeypatch.setattr(Flaky, "failures", {})
     return Flaky
 
@@ -125,7 +124,7 @@ def test_a_tar_goes_on_where_its_store_failed(monkeypatch, tmp_path, ingest) -> 
     members = [(f"{n}.jpg", picture(n)) for n in range(20)]
     write_tar(tmp_path / "a.tar", members)
     upload(tmp_path, "memory://torn")
-    monkeypatch.setattr(files, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_WAIT_S", 0.0)
     original = fsspec.implementations.memory.MemoryFile.read
     count = iter(range(10**6))
 

@@ -8,11 +8,11 @@ import pytest
 from vector_corpus import assert_lists, brute_force, clustered, gather, lattice
 
 from curate.manifests.errors import DataError
+from curate.manifests.hubness import hubness
 from curate.stages.neighbors.graph import Graph
-from curate.stages.neighbors.hubness import hubness, occurrences
 from curate.stages.neighbors.index import BuildIndex
 from curate.stages.neighbors.join import Join
-from curate.stages.neighbors.recall import Recall
+from curate.stages.neighbors.recall import Recall, occurrences
 
 
 def build(corpus, rows, groups, k=6, overfetch=2, bank=None, splits=None, **index):

@@ -1,13 +1,13 @@
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pytest
 
 from curate.manifests import storage
 from curate.manifests.errors import DataError
-from curate.manifests.stream import bytes as stream_bytes
-from curate.manifests.stream.bytes import ShardReader
+from curate.manifests.shards import ShardReader
 
 
 @pytest.fixture
@@ -23,38 +23,46 @@ def open_files(shards):
 
 
 def test_reads_spans_and_keeps_few_files_open(shards):
-    reader = ShardReader(shards, max_open=2)
+    reader = ShardReader(max_open=2)
     assert open_files(shards) == 0
     for _ in range(2):
         for number in range(6):
-            assert reader.read(number, 3, 5) == bytes([3, 4, 5, 6, 7])
+            assert reader.read(shards[number], 3, 5) == bytes([3, 4, 5, 6, 7])
             assert open_files(shards) <= 2
     reader.close()
     assert open_files(shards) == 0
-    assert reader.read(5, 104, 1) == b"\x68"
+    assert reader.read(shards[5], 104, 1) == b"\x68"
 
 
 def test_a_used_reader_travels_without_its_files(shards):
-    reader = ShardReader(shards)
-    reader.read(0, 0, 1)
+    reader = ShardReader()
+    reader.read(shards[0], 0, 1)
     other = pickle.loads(pickle.dumps(reader))
     reader.close()
-    assert other.read(0, 1, 2) == b"\x01\x02"
+    assert other.read(shards[0], 1, 2) == b"\x01\x02"
 
 
 def test_says_what_is_missing(shards, tmp_path):
-    reader = ShardReader([*shards, str(tmp_path / "no.tar")])
+    reader = ShardReader()
     with pytest.raises(EOFError, match="5 bytes wanted at 98, 2 there"):
-        reader.read(0, 98, 5)
+        reader.read(shards[0], 98, 5)
     with pytest.raises(FileNotFoundError):
-        reader.read(6, 0, 1)
+        reader.read(str(tmp_path / "no.tar"), 0, 1)
+
+
+def test_threads_share_a_reader_that_closes_files_all_the_time(shards):
+    reader = ShardReader(max_open=1)
+    asked = [(number, offset) for offset in range(90) for number in range(6)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda ask: reader.read(shards[ask[0]], ask[1], 1), asked))
+    assert found == [bytes([offset]) for _, offset in asked]
 
 
 def test_reads_any_fsspec_url():
     fsspec.filesystem("memory").pipe("/bucket/a.tar", b"0123456789")
-    assert ShardReader(["memory://bucket/a.tar"]).read(0, 4, 3) == b"456"
+    assert ShardReader().read("memory://bucket/a.tar", 4, 3) == b"456"
     with pytest.raises(FileNotFoundError):
-        ShardReader(["memory://bucket/none.tar"]).read(0, 0, 1)
+        ShardReader().read("memory://bucket/none.tar", 0, 1)
 
 
 def test_asks_a_store_again_but_not_for_ever(monkeypatch):
@@ -67,14 +75,14 @@ def test_asks_a_store_again_but_not_for_ever(monkeypatch):
         return answer
 
     monkeypatch.setattr(storage, "read_bytes", flaky)
-    monkeypatch.setattr(stream_bytes.time, "sleep", waits.append)
-    reader = ShardReader(["s3://bucket/a.tar"])
+    monkeypatch.setattr(storage.time, "sleep", waits.append)
+    reader, url = ShardReader(), "s3://bucket/a.tar"
     answers[:] = [RuntimeError("503"), TimeoutError("slow"), b"ok"]
-    assert reader.read(0, 0, 2) == b"ok"
+    assert reader.read(url, 0, 2) == b"ok"
     assert len(waits) == 2
     answers[:] = [RuntimeError("503")] * 3
-    with pytest.raises(OSError, match=r"s3://bucket/a\.tar: 2 bytes at 7: 503"):
-        reader.read(0, 7, 2)
+    with pytest.raises(OSError, match=r"s3://bucket/a\.tar: RuntimeError: 503"):
+        reader.read(url, 7, 2)
     answers[:] = [DataError("no s3fs here"), b"ok"]
     with pytest.raises(DataError):
-        reader.read(0, 0, 2)
+        reader.read(url, 0, 2)
