@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -170,12 +171,15 @@ class RayBackend:
 
 
 def _import_ray(joins: bool) -> Any:
-    # Ray reads these once, when it is imported. No telemetry; and since an open Ray port is remote
-    # code execution, a cluster of our own checks a token, which is never stored in HOME.
+    # No telemetry; and since an open Ray port is remote code execution, a cluster of our own checks
+    # a token, which is never stored in HOME. Ray reads the mode once, when it is imported: where a
+    # program did that before us, only `ray.init` can still turn tokens on, and does so where the
+    # mode is not set.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not joins:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        if "ray" not in sys.modules:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
     import ray.exceptions
 

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 from toy_stages import Numbers, Squares
@@ -73,6 +75,22 @@ def test_memory_bounds_the_workers(backend, monkeypatch):
 def test_no_token_is_left_in_the_home(backend):
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_AUTH_TOKEN"]
+
+
+def test_a_program_that_imported_ray_before_us_gets_a_cluster_with_a_token(tmp_path):
+    code = (
+        "import os, ray\n"
+        "from curate.pipeline.backends.ray import RayBackend\n"
+        "from curate.stages.base import Resources\n"
+        "backend = RayBackend(None, workers=1)\n"
+        "print(backend.workers(Resources(), 3), os.environ['RAY_AUTH_MODE'])\n"
+        "backend.close()"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    home = {**clean, "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=home, capture_output=True, text=True)
+    assert done.stdout.strip() == "1 token", done.stderr
+    assert not (tmp_path / ".ray").exists()
 
 
 def test_devices_are_the_clusters_not_the_drivers(backend, monkeypatch):
