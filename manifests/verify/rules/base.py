@@ -1,0 +1,38 @@
+"""What the rules of all miners share: how a broken one is noted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...schema import REASON_CODE, Reason
+from ..context import Context
+from ..join import Edges
+
+ROUNDING = 1e-6
+"""How far a similarity may be beyond a cut: tables hold float32."""
+
+
+def is_refused(edges: Edges, reason: Reason) -> np.ndarray:
+    """Say which edges were refused for a reason, bool [n]."""
+    return edges.reason == REASON_CODE[reason]
+
+
+def note(context: Context, edges: Edges, check: str, wrong: np.ndarray, text: str) -> None:
+    """Note the edges that break a rule.
+
+    Args:
+        context: of the verification.
+        edges: [n].
+        check: name of the check.
+        wrong: bool [n].
+        text: what is wrong with them.
+    """
+
+    def message(at: int) -> str:
+        miner = context.kinds[edges.miner[at]] if edges.miner[at] >= 0 else "?"
+        return (
+            f"anchor {edges.anchor[at]}, other {edges.other[at]}, miner {miner}, similarity "
+            f"{edges.similarity[at]:.4f}: {text}"
+        )
+
+    context.notes.rows(check, "edges", wrong, edges.row, message)
