@@ -61,10 +61,15 @@ class Corpus(_Section):
     """What is read."""
 
     source: str
+    """Folder, file, pattern or URL of the corpus."""
     format: str = "auto"
+    """Its format: see the README; auto looks."""
     fields: Fields = Fields()
+    """Where captions, labels and attributes are; {} finds them by name."""
     max_reject_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Share of refused inputs above which the run stops."""
     max_pixels: int = Field(default=178_956_970, ge=1)
+    """Pixels above which an image is refused."""
 
 
 class Space(BaseModel):
@@ -73,7 +78,9 @@ class Space(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     of: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """What is embedded: image, caption, or another modality (array only)."""
     encoder: str
+    """Name of the encoder; its settings stand beside it."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,15 +92,20 @@ class Neighbors(_Section):
     """One neighbour graph."""
 
     k: int = Field(default=64, ge=1, le=2048)
+    """Neighbours of a sample."""
     min_recall: float = Field(default=0.95, ge=0, le=1)
+    """Share of the exact neighbours that must be found; less stops the run."""
     exact_below: int | None = Field(default=None, ge=0)
+    """Samples below which all pairs are compared; null for 60,000."""
 
 
 class Duplicates(_Section):
     """When two samples are one picture: their group is never contrasted."""
 
     space: str | None = None
+    """Space whose graph with itself shows them; null for the first image space."""
     threshold: float = Field(default=0.985, gt=0, le=1)
+    """Similarity from which two samples are one picture."""
 
 
 class Entry(BaseModel):
@@ -102,6 +114,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     miner: str
+    """Name of the miner, or "module:Class"; its settings stand beside it."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -113,16 +126,22 @@ class Shards(_Section):
     """How images are packed."""
 
     size: ByteSize = Field(default=256 << 20, ge=1 << 20)
+    """Bytes of a tar; images of corpora that are in tars stay there."""
 
 
 class Output(_Section):
     """How long the lists of a pair row are, and what is written."""
 
     positives: int | None = Field(default=None, ge=1, le=64)
+    """Positives a row (P); null for as many as the miners may take."""
     negatives: int = Field(default=4, ge=0, le=1024)
+    """Negatives a row (K); what no miner fills is drawn at random."""
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    """False negatives a row (F)."""
     shards: Shards = Shards()
+    """How images are packed."""
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
+    """What is written: Parquet always, webdataset also packs pairs with their images."""
 
 
 class Loss(BaseModel):
@@ -131,34 +150,53 @@ class Loss(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     t: float = Field(default=0.1, gt=0)
+    """Temperature."""
     pos_in_denom: Literal["self", "all", "none"] = "self"
+    """Which positives stand in the denominator."""
     tau_plus: float = Field(default=0.0, ge=0, lt=1)
+    """Class prior of the debiased loss; 0 for none."""
     beta: float = Field(default=0.0, ge=0)
+    """Weight of hard negatives in the loss; 0 for none."""
 
 
 class Budget(_Section):
     """What the run may occupy."""
 
     memory: ByteSize | Literal["auto"] = "auto"
+    """Memory of all workers together; auto for three quarters of the machine."""
     disk: ByteSize | Literal["auto"] = "auto"
+    """Bytes that the output folder may take; auto for what is free."""
 
 
 class Config(_Section):
     """A whole run."""
 
     corpus: Corpus
+    """What is read."""
     spaces: dict[SpaceName, Space]
+    """Embedding spaces by name."""
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
+    """Neighbour graphs by name, QUERY>BANK: "image>image"."""
     duplicates: Duplicates = Duplicates()
+    """When two samples are one picture."""
     positives: tuple[Entry, ...] = ()
+    """Miners of positives, in order."""
     negatives: tuple[Entry, ...] = ()
+    """Miners of negatives, in order."""
     false_negatives: tuple[Entry, ...] = ()
+    """Miners of false negatives, in order."""
     loss: Loss = Loss()
+    """What the trainer must do."""
     output: Output = Output()
+    """How long lists are, and what is written."""
     budget: Budget = Budget()
+    """What the run may occupy."""
     mask_groups: tuple[str, ...] = ("group_id",)
+    """Columns of samples in which equal values mean: never contrast."""
     recipes: tuple[str, ...] = ()
+    """Recipes that this config starts from; what it says itself is stronger."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of all draws."""
     _document: Document = PrivateAttr(default_factory=lambda: Document("config", {}))
 
     @property
