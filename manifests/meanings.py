@@ -35,9 +35,13 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "neighbors": {
         "sample_id": "The row that was asked about.",
-        "neighbor_ids": "Nearest samples by falling similarity, ties by id; itself, its group and "
-        "other splits left out; -1 behind the last.",
+        "neighbor_ids": "Nearest samples by falling (corrected) similarity, ties by id; itself, "
+        "its group and other splits left out; -1 behind the last.",
         "similarities": "Their cosines; 0 where the id is -1.",
+        "query_mean": "r(x) of a hub correction: mean cosine of the sample, as a query, with its "
+        "nearest in the bank; null where the graph is not corrected.",
+        "bank_mean": "r(y) of a hub correction: mean cosine of the sample, as a candidate, with "
+        "its nearest queries; null where the graph is not corrected.",
     },
     "edges": {
         "anchor_id": "The sample asked about.",
@@ -137,6 +141,8 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "interval low, high.",
     "neighbors.GRAPH.hubness": "How unevenly samples are listed: skewness, top1_share, max, "
     "orphans.",
+    "neighbors.GRAPH.correction": "Corrected graphs only: by, k, weight, split, sizes of the "
+    "references, miners whose edges it corrects, and hubness before and after on a probe.",
     "images[]": "Path, bytes, sha256 of each tar that the pairset holds itself.",
     "kinds": "Ids of the miners; the position is the code in `positive_kinds`, `negative_kinds`.",
     "miners[].id": "Name of the miner in this run.",

@@ -156,9 +156,15 @@ class RejectCode(StrEnum):
 
 
 NEIGHBORS = pa.schema(
-    _required(("sample_id", pa.int64()), ("neighbor_ids", IDS), ("similarities", FLOATS))
+    [
+        *_required(("sample_id", pa.int64()), ("neighbor_ids", IDS), ("similarities", FLOATS)),
+        pa.field("query_mean", pa.float32()),
+        pa.field("bank_mean", pa.float32()),
+    ]
 )
-"""`neighbors/<space pair>`: k ids by falling similarity, ties by sample_id; -1 / 0.0 fill."""
+"""`neighbors/<space pair>`: k ids by falling similarity, ties by sample_id; -1 / 0.0 fill. A graph
+that is corrected for hubs is ordered by similarity - weight * bank_mean[neighbor], the weight in
+`neighbors.<space pair>.correction` of manifest.json; both means are null elsewhere."""
 
 EDGES = pa.schema(
     [

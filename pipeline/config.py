@@ -18,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from ..manifests.errors import ConfigError
@@ -97,6 +98,27 @@ class Neighbors(_Section):
     """Share of the exact neighbours that must be found; less stops the run."""
     exact_below: int | None = Field(default=None, ge=0)
     """Samples below which all pairs are compared; null for 60,000."""
+    correct: Literal["csls", "nnn"] | None = None
+    """Rank by similarities corrected for hubs: csls (2018) or nnn (2024); null for cosines."""
+    correct_k: int | None = Field(default=None, ge=1, le=2048)
+    """Neighbours whose mean is a sample's nearness to everything; null for 10 (csls), 128 (nnn)."""
+    correct_alpha: float | None = Field(default=None, gt=0, le=2)
+    """Weight of that mean in nnn; null for 0.75."""
+    correct_reference: int | None = Field(default=None, ge=1)
+    """Training samples that the mean is taken over, drawn above that; null for 65,536."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Neighbors:
+        given = [
+            name
+            for name in type(self).model_fields
+            if name.startswith("correct_") and getattr(self, name) is not None
+        ]
+        if given and self.correct is None:
+            raise ValueError(f"{', '.join(given)}: nothing is corrected; set correct too")
+        if self.correct == "csls" and self.correct_alpha is not None:
+            raise ValueError("correct_alpha belongs to nnn; csls has no weight")
+        return self
 
 
 class Duplicates(_Section):

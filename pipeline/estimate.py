@@ -16,6 +16,7 @@ from ..manifests.human import human_bytes, human_seconds
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
+from ..stages.neighbors.hubs import REFERENCE
 from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
 from .plan import ARRAY, array_source
@@ -150,7 +151,7 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if kind == "index":
         # The index, and beside it the sample that an inverted file is trained on.
         return held + 4 * dims[name] * rows
-    if kind in ("join", "recall"):
+    if kind in ("join", "corrected", "hubs", "recall"):
         # Pages of the mapped index, which the system drops when it needs them.
         return held + 2 * dims[graph_spaces(name)[1]] * rows
     return held
@@ -167,7 +168,10 @@ def _costs(
         return rows * dims[name] * 2, rows / rate
     if kind == "index":
         return rows * dims[name] * 2, rows / 20_000
-    if kind == "join":
+    if kind == "hubs":
+        known = min(rows, config.neighbors[name].correct_reference or REFERENCE)
+        return rows * 8, 2 * rows * known * dims[graph_spaces(name)[1]] / MULTIPLY_RATE
+    if kind in ("join", "corrected"):
         # An inverted file looks at about a sixteenth of a bank that is too large for all pairs.
         share = 1.0 if rows <= EXACT_BELOW else 1 / 16
         seconds = 2 * rows**2 * dims[graph_spaces(name)[1]] * share / MULTIPLY_RATE

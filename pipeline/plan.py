@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
@@ -28,6 +29,7 @@ from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
 from ..stages.neighbors.graph import Graph
 from ..stages.neighbors.groups import Groups
+from ..stages.neighbors.hubs import CORRECT_K, Hubs
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
@@ -98,8 +100,9 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     graphs = dict.fromkeys(config.neighbors)
     for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
         _plan_index(plan, name, config, memory_bytes)
-    for graph in graphs:
-        _plan_join(plan, graph, config)
+    for graph, asked in config.neighbors.items():
+        if asked.correct is None or graph == _duplicates_graph(config):
+            _plan_join(plan, graph, config)
     _plan_groups(plan, config)
     for graph in graphs:
         _plan_graph(plan, graph, config)
@@ -207,11 +210,15 @@ def _plan_join(plan: _Builder, graph: str, config: Config) -> None:
     plan.add_map(f"join:{graph}", stage, _around(graph))
 
 
-def _plan_groups(plan: _Builder, config: Config) -> None:
+def _duplicates_graph(config: Config) -> str:
     space = config.duplicates.space or next(
         (name for name, space in config.spaces.items() if space.of == "image"), None
     )
-    graph = f"{space}>{space}"
+    return f"{space}>{space}"
+
+
+def _plan_groups(plan: _Builder, config: Config) -> None:
+    graph = _duplicates_graph(config)
     sources = {"samples": "samples"}
     if graph in config.neighbors:
         sources["join"] = f"join:{graph}"
@@ -225,14 +232,30 @@ def _plan_groups(plan: _Builder, config: Config) -> None:
 
 def _plan_graph(plan: _Builder, graph: str, config: Config) -> None:
     asked = config.neighbors[graph]
-    around = {**_around(graph), "groups": "groups"}
-    plan.add_map(
-        f"graph:{graph}", Graph(graph=graph, k=asked.k), {**around, "join": f"join:{graph}"}
-    )
+    around, join = {**_around(graph), "groups": "groups"}, f"join:{graph}"
+    if asked.correct is not None:
+        join = f"corrected:{graph}"
+        plan.add_map(f"hubs:{graph}", _hubs(graph, config), around)
+        around["hubs"] = f"hubs:{graph}"
+        plan.add_map(join, Join(graph=graph, k=asked.k), around)
+    plan.add_map(f"graph:{graph}", Graph(graph=graph, k=asked.k), {**around, "join": join})
     plan.add_map(
         f"recall:{graph}",
         Recall(graph=graph, k=asked.k, min_recall=asked.min_recall, seed=config.seed),
         {**around, "graph": f"graph:{graph}"},
+    )
+
+
+def _hubs(graph: str, config: Config) -> Hubs:
+    asked = config.neighbors[graph]
+    kind: Literal["csls", "nnn"] = asked.correct or "csls"
+    given: dict[str, Any] = {"alpha": asked.correct_alpha, "reference": asked.correct_reference}
+    return Hubs(
+        graph=graph,
+        by=kind,
+        k=asked.correct_k or CORRECT_K[kind],
+        seed=config.seed,
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 
@@ -275,6 +298,8 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         for graph in item.miner.graph_names:
             _need(graph in config.neighbors, item.id, f"neighbors: {graph}")
             sources[f"graph:{graph}"] = f"graph:{graph}"
+            if config.neighbors[graph].correct is not None:
+                sources[f"hubs:{graph}"] = f"hubs:{graph}"
             if item.miner.wants_thresholds:
                 sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         for space in item.miner.space_names:
@@ -314,5 +339,7 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")
     for graph in config.neighbors:
-        final = FinalNeighbors(graph=graph)
-        plan.add(f"final_neighbors:{graph}", final, samples="samples", graph=f"graph:{graph}")
+        sources = {"samples": "samples", "graph": f"graph:{graph}"}
+        if config.neighbors[graph].correct is not None:
+            sources["hubs"] = f"hubs:{graph}"
+        plan.add_map(f"final_neighbors:{graph}", FinalNeighbors(graph=graph), sources)

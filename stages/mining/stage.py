@@ -16,6 +16,7 @@ from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
 from .columns import BYTES_A_SAMPLE, Columns
+from .corrected import Correction, with_corrected
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
 MASKED_MOST = 0.05
@@ -30,6 +31,7 @@ class Mine(Stage):
     Inputs:
         samples, groups: always.
         graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
+        hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -65,6 +67,11 @@ class Mine(Stage):
             name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
             for name in self.miner.space_names
         }
+        corrections = {
+            key.removeprefix("hubs:"): Correction.of(artifact)
+            for key, artifact in inputs.items()
+            if key.startswith("hubs:")
+        }
         earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
         starts, seed = dict(zip(samples.parts, samples.starts(), strict=False)), self._seed()
         origin = Origin(self.id, self.miner.role, self.miner.edge_space, self.round)
@@ -85,6 +92,7 @@ class Mine(Stage):
                 seed=seed,
             )
             decisions = gated(self.miner, block, self.miner.mine(block))
+            decisions = with_corrected(self.miner, anchors, decisions, corrections)
             table = edge_table(origin, block, decisions)
             return Output(table.num_rows, {"parquet": table}, _facts(block, decisions))
 
