@@ -26,15 +26,17 @@ from pydantic_core import PydanticUndefined
 from curate.manifests import schema
 from curate.manifests.arrays import ArraySource
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
-from curate.pipeline.config import MINERS, Config, Entry, Space
+from curate.pipeline.config import MINERS, MIXERS, Config, Entry, Space
 from curate.pipeline.resolve import ENCODERS
 from curate.stages import registry
 from curate.stages.embed.base import Encoder
 from curate.stages.mining.base import Miner
+from curate.stages.mining.base_mixer import Mixer
 
 HERE = Path(__file__).parent
 FAMILIES: Mapping[str, tuple[str, type[Any]]] = {
-    section: (package, Miner) for section, package in MINERS.items()
+    **{section: (package, Miner) for section, package in MINERS.items()},
+    "synthetic": (MIXERS, Mixer),
 }
 """Sections of the config that list components: the package and the base class of each."""
 NEEDED = "(needed)"
@@ -232,7 +234,7 @@ def format_page() -> str:
     """Return docs/format.md."""
     tables = {
         "samples": schema.SAMPLES,
-        "pairs": schema.PAIRS,
+        "pairs": schema.pairs_schema({extra.present: 1 for extra in schema.PAIR_EXTRAS}),
         "edges": schema.EDGES,
         "neighbors": schema.NEIGHBORS,
         "rejects": schema.REJECTS,
@@ -243,6 +245,9 @@ def format_page() -> str:
         rows = [
             (f"`{field.name}`", arrow_text(field), MEANINGS[name][field.name]) for field in layout
         ]
+        if name == "pairs":
+            extras = ", ".join(f"`{extra.name}`" for extra in schema.PAIR_EXTRAS)
+            parts.append(f"Only where something in the run mines them: {extras}.\n")
         if name == "samples":
             note = "An attribute of the corpus, a column each: text, number or time."
             rows.append(

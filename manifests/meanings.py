@@ -79,6 +79,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "cluster_id": "That of the anchor; -1 where nothing clustered the corpus.",
         "rule": "Miners that filled the row: positives|negatives|false negatives.",
         "split": "That of the anchor.",
+        "positive_valid_from": "Training progress (0..1) from which each positive holds.",
+        "negative_valid_from": "Training progress (0..1) from which each negative holds.",
+        "false_negative_valid_from": "Training progress (0..1) from which each one is masked.",
+        "soft_ids": "S sample ids of the anchor's soft target; -1 is empty.",
+        "soft_targets": "The share of each; what is missing to 1 was cut off with the tail.",
+        "negative_texts": "T captions that are wrong for the anchor's image; '' is padding.",
+        "synthetic": "Y recipes of synthetic negatives: method, type, parents a_id and b_id (-1: "
+        "none or the anchor itself), coefficient, seed; a_id -1 is padding.",
     },
 }
 """By table (`neighbors` for every neighbour graph) and column, in the order of the schema."""
@@ -152,6 +160,7 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "miners[].paper": "Where the rule comes from.",
     "miners[].settings": "All its settings.",
     "miners[].space": "Its graph; empty for none.",
+    "mixers[]": "Mixers of the run: id, mixer, method, fidelity, paper, settings.",
     "fidelity": "Fidelity class by miner id.",
     "attributes": "Name and type (string, float, time) of the corpus's attributes.",
     "groups.threshold": "Similarity from which two images are near-duplicates.",
@@ -176,6 +185,10 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "counts.P": "Positives a row.",
     "counts.K": "Negatives a row.",
     "counts.F": "False negatives a row.",
+    "counts.V": "1 where `*_valid_from` stands in `pairs`, else 0 or not there.",
+    "counts.S": "Soft targets a row; 0 or not there without.",
+    "counts.T": "Hard captions a row; 0 or not there without.",
+    "counts.Y": "Synthetic negatives a row; 0 or not there without.",
     "documents[]": "Path, bytes, sha256 of README.md, croissant.json, images/sizes.json.",
 }
 """What the keys of manifest.json mean. GRAPH, SPACE, TABLE stand for names, [] for each entry."""

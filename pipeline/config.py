@@ -23,17 +23,21 @@ from pydantic import (
 
 from ..manifests.errors import ConfigError
 from ..stages import registry
-from ..stages.base import Component
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
+from ..stages.mining.base_mixer import Mixer
+from .complaints import dotted, explain
 from .yaml_file import Document
 
 MINERS = {
     "positives": "curate.stages.mining.positives",
     "false_negatives": "curate.stages.mining.false_negatives",
     "negatives": "curate.stages.mining.negatives",
+    "soft": "curate.stages.mining.soft",
 }
 """Sections of miners, in the order in which they run, and the package of each."""
+MIXERS = "curate.stages.mining.synthetic"
+"""The package of the mixers, which section `synthetic` names."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -207,6 +211,10 @@ class Config(_Section):
     """Miners of negatives, in order."""
     false_negatives: tuple[Entry, ...] = ()
     """Miners of false negatives, in order."""
+    soft: tuple[Entry, ...] = ()
+    """Miners of soft targets, in order."""
+    synthetic: tuple[Entry, ...] = ()
+    """Mixers: recipes of synthetic negatives, in order."""
     loss: Loss = Loss()
     """What the trainer must do."""
     output: Output = Output()
@@ -232,7 +240,7 @@ class Config(_Section):
 
     def at(self, *path: str | int) -> str:
         """Return "file:line:column: key" of a value, the beginning of a message about it."""
-        return f"{self._document.place(path)}: {_dotted(path)}"
+        return f"{self._document.place(path)}: {dotted(path)}"
 
     def miner_entries(self) -> list[tuple[str, int, Entry]]:
         """Return (section, position, entry) of every miner, in the order in which they run."""
@@ -252,12 +260,28 @@ def load(document: Document) -> Config:
     try:
         config = Config.model_validate(document.body)
     except ValidationError as error:
-        raise ConfigError(explain(error, document, ())) from error
+        raise ConfigError(explain(error, document, (), Config)) from error
     config._document = document
     _check_graphs(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    build_mixers(config)
     return config
+
+
+def build_mixers(config: Config) -> list[Mixer]:
+    """Build the mixers of section `synthetic`; their classes validate their settings."""
+    document = config.document
+    return [
+        build_component(
+            entry.miner,
+            MIXERS,
+            Mixer,
+            entry.settings,
+            (document, ("synthetic", position, "miner")),
+        )
+        for position, entry in enumerate(config.synthetic)
+    ]
 
 
 def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -> Miner:
@@ -291,73 +315,11 @@ def build_component(
     try:
         found = registry.load(name, package, base)
     except ConfigError as error:
-        raise ConfigError(f"{document.place(path)}: {_dotted(path)}: {error}") from error
+        raise ConfigError(f"{document.place(path)}: {dotted(path)}: {error}") from error
     try:
         return found(**settings)
     except ValidationError as error:
         raise ConfigError(explain(error, document, tuple(path[:-1]), found)) from error
-
-
-def explain(
-    error: ValidationError,
-    document: Document,
-    path: tuple[str | int, ...],
-    owner: type[Component] | None = None,
-) -> str:
-    """Turn a validation error into lines that name file, key, value and what is allowed."""
-    lines: list[str] = []
-    for item in error.errors():
-        # Tags of unions are no keys of the file; so are names of functions in the path.
-        steps = (*path, *(step for step in item["loc"] if not _is_tag(step)))
-        key = _dotted(steps)
-        text = item["msg"][0].lower() + item["msg"][1:]
-        for said, meant in _PLAIN_WORDS.items():
-            text = re.sub(said, meant, text)
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(path, steps, owner)
-            text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"
-            text += f" Known here: {', '.join(sorted(known))}" if known else ""
-        elif item["type"] == "missing":
-            text = "this key is needed"
-        else:
-            text = f"{text} (got {item['input']!r})"
-        lines.append(f"{document.place(steps)}: {key}: {text}.")
-    return "\n".join(dict.fromkeys(lines))
-
-
-_PLAIN_WORDS = {
-    "a valid tuple": "a list",
-    r"a valid dictionary( or instance of \w+)?": "a mapping (KEY: VALUE)",
-    "^value error, ": "",
-}
-_TAG = re.compile(r"[\[\]()]|^literal|^constrained-|^int$|^str$|^float$")
-
-
-def _is_tag(step: str | int) -> bool:
-    return isinstance(step, str) and bool(_TAG.search(step))
-
-
-def _dotted(steps: Sequence[str | int]) -> str:
-    text = ""
-    for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def _known_keys(
-    base: tuple[str | int, ...], steps: tuple[str | int, ...], owner: type[BaseModel] | None
-) -> list[str]:
-    model: Any = owner or Config
-    for step in steps[len(base) if owner else 0 : -1]:
-        fields = getattr(model, "model_fields", {})
-        if step not in fields:
-            continue
-        model = fields[step].annotation
-        arguments = getattr(model, "__args__", ())
-        models = [item for item in arguments if isinstance(item, type)]
-        nested = [item for item in models if issubclass(item, BaseModel)]
-        model = nested[0] if nested else model
-    return sorted(getattr(model, "model_fields", {}))
 
 
 def graph_spaces(name: str) -> tuple[str, str]:

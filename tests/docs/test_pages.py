@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from runs import curate, vector_config, vector_corpus
 
@@ -13,6 +14,7 @@ from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
 from curate.pipeline.config import Config, Entry
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
+EXTRAS = schema.PAIR_EXTRAS
 OPEN = ("config", "versions", "fidelity", "attributes", "quality", "loss")
 """Keys of the manifest whose own keys follow what a run does."""
 
@@ -82,7 +84,7 @@ def test_a_meaning_stands_below_its_field_or_among_the_attributes():
     ("table", "layout"),
     [
         ("samples", schema.SAMPLES),
-        ("pairs", schema.PAIRS),
+        ("pairs", pa.schema([*schema.PAIRS, *(pa.field(e.name, e.kind) for e in EXTRAS)])),
         ("edges", schema.EDGES),
         ("neighbors", schema.NEIGHBORS),
         ("rejects", schema.REJECTS),
@@ -98,7 +100,9 @@ def test_every_column_is_on_the_page(table, layout):
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
-    config = vector_config(vector_corpus(folder / "corpus", rows=120), folder / "c.yaml")
+    corpus = vector_corpus(folder / "corpus", rows=120)
+    graph = {"image>image": {"k": 16, "correct": "csls"}}
+    config = vector_config(corpus, folder / "c.yaml", neighbors=graph)
     curate("run", config, "-o", folder / "out", "--ray", "off")
     return json.loads((folder / "out" / "manifest.json").read_text())
 
@@ -113,10 +117,11 @@ def test_every_key_of_a_manifest_has_a_meaning(manifest):
 
 def test_every_meaning_is_of_a_key_that_is_there(manifest):
     there = set(leaves(manifest))
-    sometimes = {"index.SPACE.nprobe", "index.SPACE.probe_recall", "images[]"}
+    sometimes = {"index.SPACE.nprobe", "index.SPACE.probe_recall"}
+    sometimes |= {f"counts.{name}" for name in "VSTY"}
     for key in set(MANIFEST_KEYS) - sometimes:
         path = key.replace("GRAPH", "image>image").replace("SPACE", "image")
-        path = path.replace("TABLE", "neighbors/image>image")
+        path = path.replace("TABLE", "neighbors/image>image").removesuffix("[]")
         assert any(leaf == path or leaf.startswith((f"{path}.", f"{path}[")) for leaf in there), key
 
 
