@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    NO_SHARE = "no_share"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
