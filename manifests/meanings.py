@@ -160,7 +160,7 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "miners[].paper": "Where the rule comes from.",
     "miners[].settings": "All its settings.",
     "miners[].space": "Its graph; empty for none.",
-    "mixers[]": "Mixers of the run: id, mixer, method, fidelity, paper, settings.",
+    "mixers[]": "Mixers of the run: id, miner, method, count, fidelity, paper, settings.",
     "fidelity": "Fidelity class by miner id.",
     "attributes": "Name and type (string, float, time) of the corpus's attributes.",
     "groups.threshold": "Similarity from which two images are near-duplicates.",
