@@ -149,8 +149,9 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "interval low, high.",
     "neighbors.GRAPH.hubness": "How unevenly samples are listed: skewness, top1_share, max, "
     "orphans.",
-    "neighbors.GRAPH.correction": "Corrected graphs only: by, k, weight, split, sizes of the "
-    "references, miners whose edges it corrects, and hubness before and after on a probe.",
+    "neighbors.GRAPH.correction": "Corrected graphs only: by, k, weight, split, seed, reference "
+    "(rows at most) and the rows of both, miners whose edges it corrects, and hubness before and "
+    "after on a probe.",
     "images[]": "Path, bytes, sha256 of each tar that the pairset holds itself.",
     "kinds": "Ids of the miners; the position is the code in `positive_kinds`, `negative_kinds`.",
     "miners[].id": "Name of the miner in this run.",

@@ -14,6 +14,7 @@ from .embeddings import check_embeddings
 from .explained import check_explained
 from .extras import check_extras
 from .files import check_files, check_manifest, check_mask_groups
+from .hubs import check_corrected_edges
 from .images import check_images
 from .join import anchors_with_edges
 from .neighbors import check_neighbors
@@ -73,6 +74,7 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("groups", ("samples",), check_groups),
         ("neighbors", ("samples", *graphs), check_neighbors),
         ("edges", ("samples", "edges"), check_edges),
+        ("corrections", ("edges", *graphs), check_corrected_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
         ("explanations", ("samples", "edges", "pairs"), _check_explanations),
         ("images", ("samples",), check_images),

@@ -52,7 +52,8 @@ class Hubs(Stage):
     Inputs: `query`, `bank`, `samples`, `groups`.
     Files: "bank.npy" float32 [rows], r of each sample as a candidate, over queries; "query.npy"
     float32 [rows], r as a query, over candidates (zeros for nnn, which has none). 0 without a
-    vector. Facts: by, k, weight, split, bank_reference and query_reference (rows).
+    vector. Facts: by, k, weight, split, reference, seed, bank_reference and query_reference
+    (rows).
 
     Memory of a worker: one part, one block of the reference, and 70 bytes a row of the bank.
 
@@ -103,6 +104,7 @@ class Hubs(Stage):
             sides["bank"] = self._pool(inputs["bank"], trained)
         starts = dict(zip(inputs["query"].parts, inputs["query"].starts(), strict=False))
         facts: dict[str, Any] = {"by": self.by, "k": self.k, "split": split}
+        facts.update(reference=self.reference, seed=self.seed)
         facts["weight"] = CSLS_WEIGHT if self.by == "csls" else self.alpha
         facts.update({f"{side}_reference": len(pool.ids) for side, pool in sides.items()})
 

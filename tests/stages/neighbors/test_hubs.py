@@ -118,9 +118,9 @@ def test_lists_of_exact_ties_are_in_the_order_of_ids(corpus):
     """On a lattice all products and means of four are exact, so nothing may change places."""
     rows, bank = lattice(3, 260, 10), lattice(4, 260, 10)
     groups, splits = np.arange(260) // 2, ["train"] * 260
-    inputs = build(corpus, rows, groups, bank=bank, splits=splits)
+    inputs = build(corpus, rows, groups, "nnn", bank=bank, splits=splits, hubs={"alpha": 2.0})
     means = reference_means(bank, rows, 4, groups, np.ones(260, bool))
-    ids, want = check_lists(inputs, rows, bank, 6, groups, splits, 0.5 * means)
+    ids, want = check_lists(inputs, rows, bank, 6, groups, splits, 2 * means)
     np.testing.assert_array_equal(ids, want)
 
 
@@ -156,7 +156,7 @@ def test_planted_hubs_lose_their_places(corpus, by):
     before, after = occurrences(raw["graph"], 500), occurrences(inputs["graph"], 500)
     assert before[:5].min() > 100, "these are hubs"
     assert after[:5].max() < before[:5].min() / 2
-    assert hubness(after)["skewness"] < 0.5 * hubness(before)["skewness"]
+    assert hubness(after)["skewness"] < 0.8 * hubness(before)["skewness"]
     told = corpus.run(Recall(graph="a>b", k=6), **inputs).receipts[0].facts["correction"]
     assert told["before"] == hubness(before)
     assert told["after"] == hubness(after)
