@@ -23,8 +23,8 @@ def parsed(path, make):
 def test_sections_stand_in_order(page):
     ids = [a["id"] for a in page.all("section")]
     assert ids == [
-        *("overview", "similarity", "gallery", "graph", "duplicates", "rejects"),
-        *("coverage", "timings", "next"),
+        *("overview", "similarity", "tradeoffs", "gallery", "graph", "duplicates"),
+        *("rejects", "coverage", "timings", "next"),
     ]
     targets = {a["href"] for a in page.all("a")}
     assert targets == {f"#{name}" for name in ids} | {"#main"}
