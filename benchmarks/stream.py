@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import webdataset as wds
 from datasets import load_dataset
@@ -46,7 +47,9 @@ def make(folder: Path, images: int, px: int) -> Path:
     settings = ["false_negatives=[]", "negatives=[{miner: random}]"]
     settings += ["positives=[{miner: label, count: 1}]", "output.negatives=4"]
     sets = [word for text in settings for word in ("--set", text)]
-    command = [sys.executable, "-m", "curate.pipeline.cli", "run", str(corpus / "curate.yaml")]
+    np.save(folder / "image.npy", np.random.default_rng(0).normal(size=(images, 16)))
+    command = [sys.executable, "-m", "curate.pipeline.cli", "run", str(corpus)]
+    command += ["--embeddings", f"image={folder / 'image.npy'}"]
     command += ["-o", str(folder / "out"), "--ray", "off", "--no-report", *sets]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     export(folder / "out", "webdataset", folder / "packed")
