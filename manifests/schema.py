@@ -65,6 +65,8 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    OTHER_CLUSTER = "other_cluster"
+    NOT_ACCEPTED = "not_accepted"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

@@ -15,6 +15,7 @@ from ...manifests.schema import NO_ID, Role
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
+from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
@@ -29,7 +30,8 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
+            miner names.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -48,8 +50,9 @@ class Mine(Stage):
         return task_per_part(inputs["samples"])
 
     def resources(self, inputs: Inputs) -> Resources:
-        """One core; some bytes a sample for the columns."""
-        return Resources(memory_bytes=(700 << 20) + BYTES_A_SAMPLE * inputs["samples"].rows)
+        """One core; some bytes a sample for the columns and for each set of clusters."""
+        held = BYTES_A_SAMPLE + CLUSTER_BYTES * len(self.miner.cluster_names)
+        return Resources(memory_bytes=(700 << 20) + held * inputs["samples"].rows)
 
     def open(self, inputs: Inputs) -> Worker:
         """Load the columns; graphs and vectors stay on the disk.
@@ -64,6 +67,10 @@ class Mine(Stage):
         vectors = {
             name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
             for name in self.miner.space_names
+        }
+        clusters = {
+            n: ClusterStore.of(n, inputs[f"clusters:{n}"], inputs[f"ranks:{n}"], columns)
+            for n in self.miner.cluster_names
         }
         earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
         starts, seed = dict(zip(samples.parts, samples.starts(), strict=False)), self._seed()
@@ -83,6 +90,7 @@ class Mine(Stage):
                 negatives=lists[Role.NEGATIVE],
                 thresholds=thresholds,
                 seed=seed,
+                clusters=clusters,
             )
             decisions = gated(self.miner, block, self.miner.mine(block))
             table = edge_table(origin, block, decisions)
