@@ -24,6 +24,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "labels": "All labels, in the corpus's order.",
         "group_id": "Smallest sample_id of the near-duplicate group; equal means never contrast.",
         "cluster_id": "Cluster for locality and batches; null where nothing clustered the corpus.",
+        "accept_rank": "Place by falling confidence in its cluster, 0 first; -1 without a cluster. "
+        "Only with mask_schedules in the manifest.",
         "uid": "DataComp's 32 hex digits, where the corpus has them.",
         "split": "Split of the corpus; empty where it has none.",
     },
@@ -38,6 +40,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "neighbor_ids": "Nearest samples by falling similarity, ties by id; itself, its group and "
         "other splits left out; -1 behind the last.",
         "similarities": "Their cosines; 0 where the id is -1.",
+    },
+    "clusters": {
+        "sample_id": "The row number.",
+        "cluster_ids": "Cluster of the sample at each level, finest first; -1 without one.",
+        "confidences": "Share of the own centroid in the softmax over all; 0 without a cluster.",
+        "accept_ranks": "Place by falling confidence at each level, 0 first; -1 without a cluster.",
     },
     "edges": {
         "anchor_id": "The sample asked about.",
@@ -75,6 +83,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "cluster_id": "That of the anchor; -1 where nothing clustered the corpus.",
         "rule": "Miners that filled the row: positives|negatives|false negatives.",
         "split": "That of the anchor.",
+        "positive_valid_from": "Training progress (0..1) from which each positive holds.",
+        "negative_valid_from": "Training progress (0..1) from which each negative holds.",
+        "false_negative_valid_from": "Training progress (0..1) from which each one is masked.",
+        "soft_ids": "S sample ids of the anchor's soft target; -1 is empty.",
+        "soft_targets": "The share of each; what is missing to 1 was cut off with the tail.",
+        "negative_texts": "T captions that are wrong for the anchor's image; '' is padding.",
+        "synthetic": "Y recipes of synthetic negatives: method, type, parents a_id and b_id (-1: "
+        "none or the anchor itself), coefficient, seed; a_id -1 is padding.",
     },
 }
 """By table (`neighbors` for every neighbour graph) and column, in the order of the schema."""

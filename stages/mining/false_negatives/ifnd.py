@@ -22,14 +22,14 @@ class Ifnd(Miner):
 
     All pairs of a cluster would be quadratic, so they are no edges: the manifest's
     `mask_schedules` names the columns `cluster_id` and `accept_rank`, from which a trainer makes
-    the mask. Edges are written for the `k` nearest neighbours of each anchor, for people, for
-    negatives (which leave them out), and for `verify`; their `valid_from` is the progress at
-    which the later of the two is accepted.
+    the mask. Edges are written for the `k` nearest neighbours of each anchor: for people, for
+    `verify`, for negatives (which leave them out) and for `false_negative_ids`. Their
+    `valid_from` is the progress at which the later of the two is accepted.
 
     Fidelity: frozen detector. The paper clusters again every epoch with the momentum encoder.
 
-    Traps: a float share accepts one sample too many, so compare ranks; an edge here never enters
-    `false_negative_ids` unless it holds from the start.
+    Traps: a float share accepts one sample too many, so the mask compares ranks; `valid_from` is
+    rounded up, never down. Too few clusters mask true negatives.
     """
 
     role = Role.FALSE_NEGATIVE
@@ -74,6 +74,11 @@ class Ifnd(Miner):
     def acceptance(self) -> tuple[float, float]:
         """Shares accepted at the start and at the end."""
         return (self.first, self.last)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Always: acceptance grows."""
+        return True
 
     @property
     def capacity(self) -> int:
