@@ -16,6 +16,8 @@ from .settings import ClusterSettings
 
 _BLOCK = 8192
 _POINT_BYTES = 24
+_LIBRARY_BYTES = 500 << 20
+"""torch, which finds the eigenvectors."""
 
 
 class Train(Stage):
@@ -51,6 +53,7 @@ class Train(Stage):
         total = int(inputs["samples"].starts()[-1])
         drawn = min(total, self.settings.points * self.settings.sizes[0])
         held = _POINT_BYTES * drawn * source.width + 16 * total
+        held += _LIBRARY_BYTES if self.settings.whiten else 0
         return Resources(memory_bytes=(700 << 20) + held)
 
     def open(self, inputs: Inputs) -> Worker:
