@@ -70,6 +70,7 @@ class Reason(StrEnum):
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
+    TRUE_CAPTION = "true_caption"
     OTHER_CLUSTER = "other_cluster"
     NOT_ACCEPTED = "not_accepted"
 
