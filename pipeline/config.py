@@ -23,6 +23,7 @@ from pydantic import (
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
+from ..stages.batches.base import Planner
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from .yaml_file import Document
@@ -33,6 +34,10 @@ MINERS = {
     "negatives": "curate.stages.mining.negatives",
 }
 """Sections of miners, in the order in which they run, and the package of each."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -109,6 +114,19 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class BatchEntry(BaseModel):
+    """One planner in the list of batches; other keys are the planner's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    planner: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the planner."""
+        return dict(self.model_extra or {})
+
+
 class Shards(_Section):
     """How images are packed."""
 
@@ -153,6 +171,7 @@ class Config(_Section):
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    batches: tuple[BatchEntry, ...] = ()
     loss: Loss = Loss()
     output: Output = Output()
     budget: Budget = Budget()
@@ -197,6 +216,8 @@ def load(document: Document) -> Config:
     _check_graphs(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     return config
 
 
@@ -206,6 +227,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..manifests.human import human_bytes, human_seconds
+from ..stages.batches.stage import BASE_BYTES, Plan
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
@@ -25,6 +26,8 @@ INGEST_RATE = 800.0
 """Images a second a core that are read, hashed and checked."""
 MULTIPLY_RATE = 60e9
 """Float operations a second a core of an exact neighbour join."""
+PLAN_RATE = 3_000.0
+"""Pairs a second of a planner, which has one core for a block."""
 MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
 EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
@@ -124,6 +127,8 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     for node in nodes:
         kind = node.name.split(":")[0]
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
+        if isinstance(node.stage, Plan):
+            count = math.ceil(rows / (node.stage.planner.block or rows))
         disk, seconds = _costs(node, config, rows, copied, dims)
         lines.append(Line(node.name, count, _memory(node, rows, dims), disk, seconds))
     if "webdataset" in config.output.formats:
@@ -132,7 +137,9 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
 
 
-_SINGLE = frozenset({"census", "groups", "recall", "calibrate", "index", "final_samples"})
+_SINGLE = frozenset(
+    {"census", "groups", "recall", "calibrate", "index", "final_samples", "final_plan"}
+)
 
 
 def dim_of(space: Space) -> int:
@@ -150,6 +157,9 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if kind == "index":
         # The index, and beside it the sample that an inverted file is trained on.
         return held + 4 * dims[name] * rows
+    if isinstance(node.stage, Plan):
+        planner = node.stage.planner
+        return BASE_BYTES + planner.row_bytes * min(rows, planner.block or rows)
     if kind in ("join", "recall"):
         # Pages of the mapped index, which the system drops when it needs them.
         return held + 2 * dims[graph_spaces(name)[1]] * rows
@@ -174,6 +184,8 @@ def _costs(
         return rows * (config.neighbors[name].k + 16) * 12, seconds
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
+    if kind in ("plan", "final_plan"):
+        return rows * 8, rows / (PLAN_RATE if kind == "plan" else 1e8)
     if kind in ("mine", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
@@ -13,6 +14,8 @@ from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
 from ..stages.base import Stage
+from ..stages.batches.base import Planner
+from ..stages.batches.stage import FinalPlan, Plan
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -31,10 +34,20 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
-from .config import Config, Space, build_component, build_miner, graph_spaces
+from .config import (
+    BATCHES,
+    Config,
+    Space,
+    build_component,
+    build_miner,
+    build_planner,
+    graph_spaces,
+)
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
+
+_T = TypeVar("_T")
 
 ARRAY = "array"
 """The encoder name of precomputed vectors."""
@@ -53,6 +66,14 @@ class PlannedMiner:
     def role(self) -> Role:
         """What its edges are for."""
         return self.miner.role
+
+
+@dataclass(frozen=True)
+class PlannedBatches:
+    """A planner with the name of its plan."""
+
+    id: str
+    planner: Planner
 
 
 @dataclass
@@ -106,6 +127,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
+    _plan_batches(plan, config)
     return plan.nodes
 
 
@@ -252,13 +274,25 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
     ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives]
+    return [PlannedMiner(name, miner) for name, miner in _named(ordered)]
+
+
+def planned_batches(config: Config) -> list[PlannedBatches]:
+    """Return all planners of a run, each with the name of its plan."""
+    planners = [
+        build_planner(entry, config.document, position)
+        for position, entry in enumerate(config.batches)
+    ]
+    return [PlannedBatches(name, planner) for name, planner in _named(planners)]
+
+
+def _named(components: Sequence[_T]) -> Iterator[tuple[str, _T]]:
+    """Yield each component after its module's name, with a number where it comes again."""
     seen: dict[str, int] = {}
-    planned = []
-    for miner in ordered:
-        name = type(miner).__module__.rsplit(".", 1)[-1]
+    for component in components:
+        name = type(component).__module__.rsplit(".", 1)[-1]
         seen[name] = seen.get(name, 0) + 1
-        planned.append(PlannedMiner(name if seen[name] == 1 else f"{name}-{seen[name]}", miner))
-    return planned
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}", component
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -316,3 +350,33 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     for graph in config.neighbors:
         final = FinalNeighbors(graph=graph)
         plan.add(f"final_neighbors:{graph}", final, samples="samples", graph=f"graph:{graph}")
+
+
+def _plan_batches(plan: _Builder, config: Config) -> None:
+    for position, item in enumerate(planned_batches(config)):
+        planner, place = item.planner, config.at(BATCHES, position)
+        sources = {"samples": "samples", "pairs": "final_pairs"}
+        for graph, depth in planner.graph_depths.items():
+            found = config.neighbors.get(graph)
+            if found is None or found.k < depth:
+                have = "is not in the config" if found is None else f"has k = {found.k}"
+                raise ConfigError(
+                    f"{place}: planner {item.id} needs {depth} neighbours of {graph}, which "
+                    f'{have}. Write neighbors: {{"{graph}": {{k: {depth}}}}}, or ask for less.'
+                )
+            sources[f"graph:{graph}"] = f"graph:{graph}"
+        judge = planner.judge_space or _first_image_space(config)
+        for space in dict.fromkeys([*planner.space_names, *([judge] if judge else [])]):
+            if space not in config.spaces:
+                known = ", ".join(sorted(config.spaces))
+                raise ConfigError(
+                    f"{place}: planner {item.id} needs the space {space!r}. Spaces: {known}."
+                )
+            sources[f"vectors:{space}"] = f"vectors:{space}"
+        stage = Plan(planner=planner, id=item.id, judge=judge, seed=config.seed)
+        plan.add_map(f"plan:{item.id}", stage, sources)
+        plan.add(f"final_plan:{item.id}", FinalPlan(), plan=f"plan:{item.id}")
+
+
+def _first_image_space(config: Config) -> str | None:
+    return next((name for name, space in config.spaces.items() if space.of == "image"), None)

@@ -44,13 +44,9 @@ class PairRows:
     @classmethod
     def join(cls, parts: Sequence[PairRows]) -> PairRows:
         """Return the rows of parts, one below the other."""
+        none = np.zeros(0, np.int64)
         names = ("pair_id", "anchor_id", "group_id", "cluster_id")
-        return cls(
-            *(
-                np.concatenate([np.zeros(0, np.int64), *(getattr(p, n) for p in parts)])
-                for n in names
-            )
-        )
+        return cls(*(np.concatenate([none, *(getattr(p, n) for p in parts)]) for n in names))
 
 
 def split_of(pairs: Artifact, wanted: str) -> str:

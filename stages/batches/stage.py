@@ -94,15 +94,13 @@ class Plan(Stage):
     def _pool(self, inputs: Inputs, rows: PairRows) -> Pool:
         wanted = dict.fromkeys([LABEL, *self.planner.columns])
         columns = {name: self._column(inputs["samples"], rows, name) for name in wanted}
-        spaces = dict.fromkeys([*self.planner.space_names, *([self.judge] if self.judge else [])])
+        spaces = {*self.planner.space_names, *([self.judge] if self.judge else [])}
         return Pool(
             anchors=rows.anchor_id,
             groups=rows.group_id,
             columns=columns,
             graphs={name: _graph(inputs, name) for name in self.planner.graph_depths},
-            vectors={
-                name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in spaces
-            },
+            vectors={name: _vectors(inputs, name) for name in spaces},
             seed=self._seed(),
         )
 
@@ -177,6 +175,10 @@ def _together(made: Artifact) -> dict[str, Any]:
         "pairs_left_out": rows - used,
         "planner": first["planner"],
     }
+
+
+def _vectors(inputs: Inputs, name: str) -> VectorStore:
+    return VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
 
 
 def _graph(inputs: Inputs, name: str) -> GraphStore:
