@@ -284,7 +284,7 @@ def test_a_sample_without_an_image_costs_no_budget(copy):
         ({"world_size": 5}, "multiple of world_size=5"),
         ({"batch_size": 0}, "positive multiple"),
         ({"rank": 2, "world_size": 2}, "rank must be in"),
-        ({"order": "blok"}, "allowed: global"),
+        ({"order": "blok"}, "allowed: block, global, plan"),
         ({"on_bad_image": "skip"}, "allowed: 'mask', 'raise'"),
         ({"split": "trian"}, "there are: 'train', 'val'"),
     ],
