@@ -29,7 +29,7 @@ def inspect(root: str | Path) -> dict[str, Any]:
     Returns:
         JSON: counts, similarities (by role, miner and space), refused, coverage,
         false_negative_rate, hubness (by graph, and of what pairs use), rejects, samples, splits,
-        groups, spaces, neighbors, thresholds.
+        groups, spaces, neighbors, thresholds, plans.
 
     Raises:
         PairsetError: there is no pairset.
@@ -61,7 +61,15 @@ def inspect(root: str | Path) -> dict[str, Any]:
             graph: {key: found.get(key) for key in ("attract", "eliminate", "truth")}
             for graph, found in manifest["thresholds"].items()
         },
+        "plans": {entry["name"]: _plan_facts(entry) for entry in manifest.get("plans", ())},
     }
+
+
+def _plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("planner", "fidelity", "split", "batches", "size", "pairs_left_out")
+    judged = ("hardest", "hardest_random", "false_negative_rate", "false_negative_rate_random")
+    facts = entry["facts"]
+    return {key: entry[key] for key in known} | {key: facts.get(key) for key in judged}
 
 
 def _graph_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,6 +222,8 @@ def render(facts: Mapping[str, Any]) -> str:
         _table_of({name: _flat(entry) for name, entry in facts["neighbors"].items()}, "graph"),
         "Spaces",
         _table_of(facts["spaces"], "space"),
+        "Plans of batches" if facts["plans"] else "",
+        _table_of(facts["plans"], "plan"),
         "Splits, groups of near-duplicates, refused inputs",
         grid(["split", "samples"], list(facts["splits"].items())),
         grid(["groups", ""], list(facts["groups"].items())),

@@ -113,7 +113,9 @@ def test_a_block_order_meets_every_row_once_and_stays_in_its_windows(count, rows
     order = BlockOrder(3, 1, count, window, rows)
     found = order.ordinals(np.arange(count))
     assert sorted(found.tolist()) == list(range(count))
-    assert np.array_equal(np.concatenate([order.ordinals(np.array([p])) for p in range(count)]), found)
+    assert np.array_equal(
+        np.concatenate([order.ordinals(np.array([p])) for p in range(count)]), found
+    )
     # Walk by hand: the blocks of a window come one window after the other.
     left = list(range(-(-count // rows)))
     at = 0
