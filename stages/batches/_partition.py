@@ -32,7 +32,7 @@ class Partition:
         size: rows of a group.
         group: int64 [n], the group of each place; -1 while it has none.
         members: places of each group.
-        forced: how often a row was put beside one that it must not meet.
+        forced: rows that stand beside one that they must not meet.
     """
 
     links: Links
@@ -41,7 +41,7 @@ class Partition:
     size: int
     group: np.ndarray = field(init=False)
     members: list[list[int]] = field(default_factory=list)
-    forced: int = 0
+    forced: list[int] = field(default_factory=list)
     _twin_order: np.ndarray = field(init=False, repr=False)
     _twin_ends: np.ndarray = field(init=False, repr=False)
 
@@ -137,6 +137,7 @@ class Partition:
         pool = deque(order[self.group[order] == FREE].tolist())
         for number in range(wanted):
             self._top_up(number, pool)
+        self.forced = [place for place in self.forced if not self._rescue(place)]
 
     def _top_up(self, number: int, pool: deque[int]) -> None:
         passed: deque[int] = deque()
@@ -148,9 +149,24 @@ class Partition:
                     continue
             else:
                 place = passed.popleft()
-                self.forced += 1
+                self.forced.append(place)
             self._put(place, number)
         pool.extendleft(reversed(passed))
+
+    def _rescue(self, place: int) -> bool:
+        """Let a row that was forced into a group change places with one of another group."""
+        home = int(self.group[place])
+        if not self._met(place, home):
+            return True
+        for target in range(min(len(self.members), PATIENCE)):
+            met = self._met(place, target)
+            if target == home or len(met) > 1:
+                continue
+            for guest in met or tuple(self.members[target]):
+                if self._met(guest, home) <= {place}:
+                    self._exchange(place, guest, home, target)
+                    return True
+        return False
 
     def improve(self, rounds: int) -> int:
         """Swap rows of two groups wherever that brings links inside; return how many swaps."""

@@ -24,7 +24,7 @@ class B3(Planner):
     groups. The teacher is the space of `graph`. Fidelity: exact for that frozen teacher.
 
     Groups are grown and swapped by our own partitioner, as METIS gives no groups of equal size
-    (`partition: metis` starts from its cut, and needs `pip install pymetis`). Rows of one
+    (`partition: metis` starts from its cut, and needs the extra `metis`). Rows of one
     near-duplicate group, and a row and its first p, never share a group unless nothing else is
     left (`forced`). They may share a batch by chance: the trainer's mask is for those.
 
@@ -113,7 +113,7 @@ class B3(Planner):
             "inside": links.inside(made.group),
             "inside_random": links.inside(drawn),
             "grown": int((links.degrees() > 0).sum()),
-            "forced": made.forced,
+            "forced": len(made.forced),
             "swaps": swaps,
         }
 
@@ -122,5 +122,6 @@ def _metis(links: Links, parts: int) -> np.ndarray:
     """Return METIS's part of each place, int64 [n]."""
     import pymetis
 
-    found = pymetis.part_graph(parts, xadj=links.starts, adjncy=links.ends)
+    graph = pymetis.CSRAdjacency(links.starts.astype(np.int64), links.ends.astype(np.int64))
+    found = pymetis.part_graph(parts, graph)
     return np.array(found.vertex_part, np.int64)

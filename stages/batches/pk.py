@@ -83,7 +83,8 @@ class Pk(Planner):
         turn = np.empty(len(flat), np.int64)
         turn[by_class] = np.arange(len(flat)) - np.searchsorted(flat[by_class], flat[by_class])
         step = (turn[:, None] * self.samples + np.arange(self.samples)) % counts[flat][:, None]
-        return order[starts[flat][:, None] + step].reshape(len(classes), -1)
+        wide = classes.shape[1] * self.samples
+        return order[starts[flat][:, None] + step].reshape(len(classes), wide)
 
     def _facts(
         self, pool: Pool, classes: np.ndarray, counts: np.ndarray, places: np.ndarray
