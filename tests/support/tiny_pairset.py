@@ -652,11 +652,11 @@ def edit(root, table, file=0):
     reseal(root)
 
 
-def add_plan(root, batches, name="random", planner="random", split="train", **changes):
-    """Write a plan of batches (pair_ids [batches, size]) and list it in the manifest."""
+def add_plan(root, members, name="random", planner="random", split="train", **changes):
+    """Write a plan (pair_ids [batches, size]) and list it; `changes` go into its entry."""
     root = Path(root)
     (root / "plans").mkdir(exist_ok=True)
-    batches = np.asarray(batches, np.int64)
+    batches = np.asarray(members, np.int64)
     np.save(root / f"plans/{name}.npy", batches)
     rows = [
         r for f in sorted((root / "pairs").glob("*")) for r in tables.read_parquet(f).to_pylist()
