@@ -118,7 +118,7 @@ def test_memory_of_a_plan_grows_only_with_what_is_announced(path):
     [
         (
             [{"planner": "b4"}],
-            r"batches\[0\].planner: no planner is called 'b4'. Known: b3, batchsampler",
+            "no planner is called 'b4'. Known: b3, batchsampler",
         ),
         ([{"planner": "b3", "sise": 3}], r"batches\[0\].sise: unknown key. Did you mean 'size'\?"),
         ([{"planner": "b3", "size": 100}], "must be a multiple of group"),
