@@ -23,6 +23,7 @@ from pydantic import (
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
+from ..stages.batches.base import Planner
 from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
@@ -39,6 +40,10 @@ MINERS = {
 """Sections of miners, in the order in which they run, and the package of each."""
 MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -115,6 +120,19 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class BatchEntry(BaseModel):
+    """One planner in the list of batches; other keys are the planner's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    planner: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the planner."""
+        return dict(self.model_extra or {})
+
+
 class Shards(_Section):
     """How images are packed."""
 
@@ -162,6 +180,7 @@ class Config(_Section):
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    batches: tuple[BatchEntry, ...] = ()
     soft: tuple[Entry, ...] = ()
     synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
@@ -209,6 +228,8 @@ def load(document: Document) -> Config:
     clusters.check(config)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     build_mixers(config)
     return config
 
@@ -234,6 +255,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..manifests.human import human_bytes, human_seconds
+from ..stages.batches.stage import BASE_BYTES, Plan
 from ..stages.clusters.settings import ClusterSettings
 from ..stages.clusters.train import Train
 from ..stages.embed.stage import Embed
@@ -29,6 +30,8 @@ INGEST_RATE = 800.0
 """Images a second a core that are read, hashed and checked."""
 MULTIPLY_RATE = 60e9
 """Float operations a second a core of an exact neighbour join."""
+PLAN_RATE = 3_000.0
+"""Pairs a second of a planner, which has one core for a block."""
 MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
 EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
@@ -138,6 +141,8 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     for node in nodes:
         kind = node.name.split(":")[0]
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
+        if isinstance(node.stage, Plan):
+            count = math.ceil(rows / (node.stage.planner.block or rows))
         disk, seconds = _costs(node, config, rows, copied, dims)
         lines.append(Line(node.name, count, _memory(node, rows, dims), disk, seconds))
     if "webdataset" in config.output.formats:
@@ -149,7 +154,7 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
 _SINGLE = frozenset(
     {
         *("census", "groups", "recall", "calibrate", "index", "final_samples"),
-        *("centroids", "ranks", "final_clusters"),
+        *("centroids", "ranks", "final_clusters", "final_plan"),
     }
 )
 
@@ -176,6 +181,9 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
         drawn = min(rows, asked.points * asked.sizes[0])
         points = 24 * drawn * (dims[asked.space] if asked.space else 3)
         return held + points + (MODEL_BYTES if asked.whiten else 0)
+    if isinstance(node.stage, Plan):
+        planner = node.stage.planner
+        return BASE_BYTES + planner.row_bytes * min(rows, planner.block or rows)
     if kind in ("join", "recall"):
         # Pages of the mapped index, which the system drops when it needs them.
         return held + 2 * dims[graph_spaces(name)[1]] * rows
@@ -202,6 +210,8 @@ def _costs(
         return _cluster_costs(kind, config.clusters[name], rows, _cluster_dim(config, name, dims))
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
+    if kind in ("plan", "final_plan"):
+        return rows * 8, rows / (PLAN_RATE if kind == "plan" else 1e8)
     if kind in ("mine", "mix", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000

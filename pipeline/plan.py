@@ -12,7 +12,7 @@ from ..manifests.schema import Role
 from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
-from ..stages.base import Component, Stage
+from ..stages.base import Stage
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -34,6 +34,7 @@ from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
 from . import clusters
+from .batches import batch_nodes
 from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
@@ -110,7 +111,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
-    return plan.nodes
+    return [*plan.nodes, *batch_nodes(config)]
 
 
 def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
@@ -256,24 +257,13 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
     ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives, *by_role[Role.SOFT]]
-    return [PlannedMiner(*named) for named in zip(numbered(ordered), ordered, strict=True)]
+    return [PlannedMiner(*named) for named in zip(registry.numbered(ordered), ordered, strict=True)]
 
 
 def planned_mixers(config: Config) -> dict[str, Mixer]:
     """Return all mixers of a run by id, in the order in which their recipes stand in a row."""
     mixers = build_mixers(config)
-    return dict(zip(numbered(mixers), mixers, strict=True))
-
-
-def numbered(components: Sequence[Component]) -> list[str]:
-    """Return an id for each component: the name of its module, with a number from the second on."""
-    seen: dict[str, int] = {}
-    ids = []
-    for component in components:
-        name = type(component).__module__.rsplit(".", 1)[-1]
-        seen[name] = seen.get(name, 0) + 1
-        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return ids
+    return dict(zip(registry.numbered(mixers), mixers, strict=True))
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:

@@ -19,6 +19,7 @@ from .images import check_images
 from .join import anchors_with_edges
 from .neighbors import check_neighbors
 from .pairs import check_pairs
+from .plans import check_plans
 from .result import Finding, Notes, VerifyResult, render
 from .rules import check_rules
 from .samples import check_groups, check_samples
@@ -33,7 +34,8 @@ def verify(
     """Check a pairset; nothing but its files (and the shards that they name) is read.
 
     Bounded memory: 26 bytes a sample (keys, groups, splits), 24 a level of clusters, one row group
-    of a table, and the edges of 2048 anchors.
+    of a table, and the edges of 2048 anchors; where there are plans of batches, 30 bytes a pair
+    besides.
 
     Args:
         root: the folder with `manifest.json`.
@@ -78,6 +80,7 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("edges", ("samples", "edges"), check_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
         ("explanations", ("samples", "edges", "pairs", *clusters), _check_explanations),
+        ("plans", ("samples", "pairs"), check_plans),
         ("images", ("samples",), check_images),
     ]
 
