@@ -26,9 +26,10 @@ from pydantic_core import PydanticUndefined
 from curate.manifests import schema
 from curate.manifests.arrays import ArraySource
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
-from curate.pipeline.config import MINERS, MIXERS, Config, Entry, Space
+from curate.pipeline.config import MINERS, MIXERS, PLANNERS, BatchEntry, Config, Entry, Space
 from curate.pipeline.resolve import ENCODERS
 from curate.stages import registry
+from curate.stages.batches.base import Planner
 from curate.stages.embed.base import Encoder
 from curate.stages.mining.base import Miner
 from curate.stages.mining.base_mixer import Mixer
@@ -37,8 +38,18 @@ HERE = Path(__file__).parent
 FAMILIES: Mapping[str, tuple[str, type[Any]]] = {
     **{section: (package, Miner) for section, package in MINERS.items()},
     "synthetic": (MIXERS, Mixer),
+    "batches": (PLANNERS, Planner),
 }
 """Sections of the config that list components: the package and the base class of each."""
+LAYOUTS: Mapping[str, pa.Schema] = {
+    "samples": schema.samples_schema({}, accept_rank=True),
+    "pairs": schema.pairs_schema({extra.present: 1 for extra in schema.PAIR_EXTRAS}),
+    "edges": schema.EDGES,
+    "neighbors": schema.NEIGHBORS,
+    "clusters": schema.CLUSTERS,
+    "rejects": schema.REJECTS,
+}
+"""All columns that a table may have, attributes aside."""
 NEEDED = "(needed)"
 
 CONFIG_HEAD = """\
@@ -77,7 +88,13 @@ def config_page() -> str:
     for section, (package, base) in FAMILIES.items():
         parts.append(f"# Entries of `{section}`\n")
         for name in registry.names(package):
-            parts.append(_component("miner", name, registry.load(name, package, base)))
+            parts.append(
+                _component(
+                    "planner" if base is Planner else "miner",
+                    name,
+                    registry.load(name, package, base),
+                )
+            )
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -205,7 +222,7 @@ def type_text(annotation: Any, metadata: list[Any]) -> str:
     if origin in (tuple, list):
         return f"list of {type_text(arguments[0], [])}" + _bounds(metadata)
     names = {int: "int", float: "number", str: "text", bool: "`true` or `false`"}
-    names |= {Entry: "components", Space: "spaces"}
+    names |= {Entry: "miners", BatchEntry: "planners", Space: "spaces"}
     if annotation in names:
         return names[annotation] + _bounds(metadata)
     return "mapping"
@@ -232,15 +249,8 @@ def _number(value: float) -> str:
 
 def format_page() -> str:
     """Return docs/format.md."""
-    tables = {
-        "samples": schema.SAMPLES,
-        "pairs": schema.pairs_schema({extra.present: 1 for extra in schema.PAIR_EXTRAS}),
-        "edges": schema.EDGES,
-        "neighbors": schema.NEIGHBORS,
-        "rejects": schema.REJECTS,
-    }
     parts = [FORMAT_HEAD]
-    for name, layout in tables.items():
+    for name, layout in LAYOUTS.items():
         parts.append(f"## {name}\n\nFiles: `{_files(name)}`.\n")
         rows = [
             (f"`{field.name}`", arrow_text(field), MEANINGS[name][field.name]) for field in layout
@@ -261,8 +271,8 @@ def format_page() -> str:
 
 
 def _files(table: str) -> str:
-    folder = "neighbors/QUERY_to_BANK" if table == "neighbors" else table
-    return f"{folder}/part-*.parquet"
+    folders = {"neighbors": "neighbors/QUERY_to_BANK", "clusters": "clusters/NAME"}
+    return f"{folders.get(table, table)}/part-*.parquet"
 
 
 def arrow_text(field: pa.Field) -> str:

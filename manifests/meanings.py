@@ -24,6 +24,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "labels": "All labels, in the corpus's order.",
         "group_id": "Smallest sample_id of the near-duplicate group; equal means never contrast.",
         "cluster_id": "Cluster for locality and batches; null where nothing clustered the corpus.",
+        "accept_rank": "Place by falling confidence in its cluster, 0 first; -1 without a cluster. "
+        "Only with mask_schedules in the manifest.",
         "uid": "DataComp's 32 hex digits, where the corpus has them.",
         "split": "Split of the corpus; empty where it has none.",
     },
@@ -42,6 +44,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "nearest in the bank; null where the graph is not corrected.",
         "bank_mean": "r(y) of a hub correction: mean cosine of the sample, as a candidate, with "
         "its nearest queries; null where the graph is not corrected.",
+    },
+    "clusters": {
+        "sample_id": "The row number.",
+        "cluster_ids": "Cluster of the sample at each level, finest first; -1 without one.",
+        "confidences": "Share of the own centroid in the softmax over all; 0 without a cluster.",
+        "accept_ranks": "Place by falling confidence at each level, 0 first; -1 without a cluster.",
     },
     "edges": {
         "anchor_id": "The sample asked about.",
@@ -162,6 +170,9 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "miners[].settings": "All its settings.",
     "miners[].space": "Its graph; empty for none.",
     "mixers[]": "Mixers of the run: id, miner, method, count, fidelity, paper, settings.",
+    "clusters": "Sets of clusters by name: what was clustered, and how even they are.",
+    "cluster_id": "The set and level in column `cluster_id` of `samples`; null for none.",
+    "mask_schedules": "Rules by which clusters stop masking as training goes on.",
     "fidelity": "Fidelity class by miner id.",
     "attributes": "Name and type (string, float, time) of the corpus's attributes.",
     "groups.threshold": "Similarity from which two images are near-duplicates.",
@@ -177,7 +188,8 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "loss": "What the trainer must do: see config.md.",
     "order.algo": "Algorithm that orders an epoch.",
     "order.rows_per_block": "Rows that stay together in block order.",
-    "plans": "Batch plans.",
+    "plans[]": "Batch plans: name, planner, fidelity, paper, settings, path, bytes, sha256, "
+    "batches, size, split, blocks, repeats, pairs_left_out, facts.",
     "parents": "manifest_id of the pairsets this one came from.",
     "counts.samples": "Rows of `samples`.",
     "counts.rejects": "Rows of `rejects`.",

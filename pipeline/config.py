@@ -23,9 +23,12 @@ from pydantic import (
 
 from ..manifests.errors import ConfigError
 from ..stages import registry
+from ..stages.batches.base import Planner
+from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
+from . import clusters
 from .complaints import dotted, explain
 from .yaml_file import Document
 
@@ -38,6 +41,10 @@ MINERS = {
 """Sections of miners, in the order in which they run, and the package of each."""
 MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -148,6 +155,19 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class BatchEntry(BaseModel):
+    """One planner in the list of batches; other keys are the planner's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    planner: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the planner."""
+        return dict(self.model_extra or {})
+
+
 class Shards(_Section):
     """How images are packed."""
 
@@ -164,6 +184,8 @@ class Output(_Section):
     """Negatives a row (K); what no miner fills is drawn at random."""
     false_negatives: int = Field(default=8, ge=0, le=1024)
     """False negatives a row (F)."""
+    cluster: str | None = None
+    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
     """How images are packed."""
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
@@ -205,12 +227,16 @@ class Config(_Section):
     """Neighbour graphs by name, QUERY>BANK: "image>image"."""
     duplicates: Duplicates = Duplicates()
     """When two samples are one picture."""
+    clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
+    """Sets of clusters by name."""
     positives: tuple[Entry, ...] = ()
     """Miners of positives, in order."""
     negatives: tuple[Entry, ...] = ()
     """Miners of negatives, in order."""
     false_negatives: tuple[Entry, ...] = ()
     """Miners of false negatives, in order."""
+    batches: tuple[BatchEntry, ...] = ()
+    """Planners of batches, in order."""
     soft: tuple[Entry, ...] = ()
     """Miners of soft targets, in order."""
     synthetic: tuple[Entry, ...] = ()
@@ -263,8 +289,11 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, (), Config)) from error
     config._document = document
     _check_graphs(config, document)
+    clusters.check(config)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     build_mixers(config)
     return config
 
@@ -290,6 +319,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(

@@ -246,7 +246,7 @@ def test_missing_parts_are_told_not_fatal(tmp_path, page, strip, says):
     strip(tiny.root)
     made = parsed(write_report(tiny.root, anchors=4), page)
     assert says in made.text
-    assert len(made.all("section")) == 9
+    assert len(made.all("section")) == 10
     assert "None" not in made.text.replace("None: every input", "")
 
 
