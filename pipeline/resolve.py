@@ -14,6 +14,7 @@ from typing import Any
 
 from ..manifests import storage
 from ..manifests.errors import ConfigError, UsageError
+from ..manifests.losses import DEFAULT
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
@@ -173,14 +174,22 @@ def _apply(
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
     _fill(body.setdefault("output", {}), lengths)
-    _fill(body.setdefault("loss", {}), _one_loss(runs, {*decided, *(body.get("loss") or {})}))
+    own = body.setdefault("loss", {}) or {}
+    _fill(body["loss"], _one_loss(runs, {*decided, *own}, own.get("kind")))
 
 
-def _one_loss(runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: set[str]) -> dict[str, Any]:
+def _one_loss(
+    runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: set[str], kind: str | None
+) -> dict[str, Any]:
     loss: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for name, run in runs:
-        for key, value in (run.get("loss") or {}).items():
+        wanted = run.get("loss") or {}
+        if wanted:
+            wanted = {"kind": DEFAULT, **wanted}
+        if kind is not None and wanted.get("kind") != kind:
+            continue  # Settings of one kind mean nothing to another.
+        for key, value in wanted.items():
             if key in loss and loss[key] != value and key not in chosen:
                 raise ConfigError(
                     f"recipes {owner[key]} and {name} want different losses: {key} is "

@@ -1,0 +1,55 @@
+"""Settings of losses between an image and something else: its caption, a cluster, a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Loss, positive, share, within
+
+
+@dataclass(frozen=True)
+class Clip(Loss):
+    """Symmetric InfoNCE of images and captions with a learned temperature.
+
+    Attributes:
+        t: temperature at the start.
+        least_t: the temperature never falls below it.
+    """
+
+    kind: ClassVar[str] = "clip"
+
+    t: float = positive(0.07)
+    least_t: float = positive(0.01)
+
+
+@dataclass(frozen=True)
+class Cloob(Loss):
+    """InfoLOOB of images and captions after Hopfield retrieval.
+
+    Attributes:
+        t: temperature, fixed.
+        beta: sharpness of the retrieval.
+    """
+
+    kind: ClassVar[str] = "cloob"
+
+    t: float = positive(1 / 14.3)
+    beta: float = positive(14.3)
+
+
+@dataclass(frozen=True)
+class Avid(Loss):
+    """Cross-modal noise-contrastive estimation against memories.
+
+    Attributes:
+        t: temperature.
+        negatives: drawn for each pair.
+        momentum: of the memories.
+    """
+
+    kind: ClassVar[str] = "avid"
+
+    t: float = positive(0.07)
+    negatives: int = within(1024, ge=1)
+    momentum: float = share(0.5)
