@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model import ContrastiveModel
-from ..step import Shown, Step
+from ..step import Shown, Step, together
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Slow(nn.Module):
         return self.copy(*given)
 
     @torch.no_grad()
+    def call(self, method: str, *given: Any) -> Tensor:
+        """Return what a method of the copy makes of its input; no gradient."""
+        return getattr(self.copy, method)(*given)
+
+    @torch.no_grad()
     def follow(self, source: nn.Module, progress: float) -> None:
         """Move the copy a step towards its source; buffers of batch norms are its own."""
         m = self.momentum
@@ -138,3 +143,11 @@ def mlp(width: int, hidden: int, out: int | None = None) -> nn.Sequential:
 def unit(rows: Tensor) -> Tensor:
     """Return rows [n, d] of length 1."""
     return nn.functional.normalize(rows.float(), dim=-1)
+
+
+def two_views(net: ContrastiveModel, step: Step) -> tuple[Tensor, Tensor]:
+    """Return projections [Q, d], of any length, of the anchor and of each shown positive."""
+    anchors = step.anchors()
+    projections = net.project(together(anchors, step.positives()).images)
+    row, _ = step.positive_at
+    return projections[: len(anchors)][row], projections[len(anchors) :]
