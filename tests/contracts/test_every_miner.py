@@ -16,6 +16,7 @@ PACKAGES = {
     Role.POSITIVE: "curate.stages.mining.positives",
     Role.NEGATIVE: "curate.stages.mining.negatives",
     Role.FALSE_NEGATIVE: "curate.stages.mining.false_negatives",
+    Role.SOFT: "curate.stages.mining.soft",
 }
 EVERY = [(role, name) for role, package in PACKAGES.items() for name in registry.names(package)]
 N = 90
