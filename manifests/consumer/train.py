@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..losses import DEFAULT, Loss, parse
 from ..pairset import Pairset
 from ..stream import ImageTransform, PairBatch, PairLoader, PairStream, normalise
 from .checkpoint import NAME, check_options, load_checkpoint, save_checkpoint
+from .columns import sample_codes
 from .evaluate import LabelledSamples, embed, knn_accuracy, labelled_samples
 from .losses import Head, Place, build_head, head_class
 from .model import build_model
@@ -75,7 +77,12 @@ class _Run:
         self.model = build_model(options.encoder, options.projection, options.seed)
         self.model.bf16 = self.bf16
         groups = stream.columns["groups"].shape[1]
-        place = Place(self.model, groups, stream.pairset.counts["samples"])
+        place = Place(
+            self.model,
+            groups,
+            stream.pairset.counts["samples"],
+            partial(sample_codes, stream.pairset),
+        )
         self.head: Head = build_head(loss, place, options.seed)
         self.model.to(self.device)
         self.head.to(self.device)

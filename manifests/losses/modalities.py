@@ -53,3 +53,35 @@ class Avid(Loss):
     t: float = positive(0.07)
     negatives: int = within(1024, ge=1)
     momentum: float = share(0.5)
+
+
+@dataclass(frozen=True)
+class Cluster(Loss):
+    """Classification of a column of `samples`.
+
+    Attributes:
+        column: whose values are the classes.
+        contrast: weight of InfoNCE beside it; 0 for none.
+        t: temperature of InfoNCE.
+    """
+
+    kind: ClassVar[str] = "cluster"
+
+    column: str = "cluster_id"
+    contrast: float = within(0.0, ge=0)
+    t: float = positive(0.1)
+
+
+@dataclass(frozen=True)
+class Soft(Loss):
+    """Cross-entropy to soft targets.
+
+    Attributes:
+        t: temperature of the student.
+        momentum: of the slow copy that makes keys.
+    """
+
+    kind: ClassVar[str] = "soft"
+
+    t: float = positive(0.2)
+    momentum: float = share(0.99)

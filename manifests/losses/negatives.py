@@ -17,6 +17,8 @@ class InfoNce(Loss):
         pos_in_denom: which positives stand in the denominator: "self", "all" or "none".
         tau_plus: share of unlabelled negatives that are positives in truth, in [0, 1).
         beta: concentration on hard negatives; multiplies s / t, not s.
+        mixes: recipes of synthetic negatives that an anchor draws each time, if it has any.
+        warmup: share of the training, 0..1, before synthetic negatives have a part.
     """
 
     kind: ClassVar[str] = "infonce"
@@ -25,6 +27,8 @@ class InfoNce(Loss):
     pos_in_denom: str = within("self", among=("self", "all", "none"))
     tau_plus: float = within(0.0, ge=0, lt=1)
     beta: float = within(0.0, ge=0)
+    mixes: int = within(16, ge=0)
+    warmup: float = share(0.0)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...errors import UsageError
 from ..model import ContrastiveModel
 from ..step import Shown, Step, together
+
+
+def _no_column(name: str) -> Tensor:
+    raise UsageError(f"there is no table of samples here to read {name!r} from.")
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,13 @@ class Place:
         net: encoder and projection head, as they are before the first step.
         groups: mask groups of a sample.
         samples: of the pairset.
+        column: reads a column of `samples` by name: int64 [N] codes of its values, -1 for null.
     """
 
     net: ContrastiveModel
     groups: int
     samples: int
+    column: Callable[[str], Tensor] = _no_column
 
     @property
     def width(self) -> int:
