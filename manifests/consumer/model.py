@@ -41,7 +41,7 @@ class ContrastiveModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float32 [n, projection], unit rows."""
-        return functional.normalize(self.project(images), dim=1)
+        return unit(self.project(images))
 
     def project(self, images: Tensor) -> Tensor:
         """Return float32 [n, projection] as the head makes them."""
@@ -52,7 +52,7 @@ class ContrastiveModel(nn.Module):
         """Return float32 [n, width], unit rows: what kNN and later tasks use."""
         with self._precision(images):
             encoded = self._encode(images)
-        return functional.normalize(encoded.float(), dim=1)
+        return unit(encoded)
 
     def _precision(self, images: Tensor) -> torch.autocast:
         return torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16)
@@ -60,6 +60,11 @@ class ContrastiveModel(nn.Module):
     def _encode(self, images: Tensor) -> Tensor:
         # Channels last halves the time of convolutions, on CPUs and GPUs.
         return self.encoder(images.contiguous(memory_format=torch.channels_last))
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Return rows [..., d] of length 1, float32."""
+    return functional.normalize(rows.float(), dim=-1)
 
 
 def build_model(name: str, projection: int, seed: int) -> ContrastiveModel:

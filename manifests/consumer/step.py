@@ -146,6 +146,28 @@ class Step:
         ids = self.batch.sample_id[self.hard]
         return self._show(self.hard, view_draws(self.settings.seed, self.epoch, ids, "negative"))
 
+    def parents(self) -> tuple[Shown, Tensor, Tensor]:
+        """Return a view of each parent of a recipe, and where the parents of each recipe are.
+
+        Returns:
+            views of n samples, and two int64 [B, M], places among them of the first and of the
+            second parent; -1 for none.
+
+        Raises:
+            ValueError: the batch has no recipes.
+        """
+        mixes = self.batch.mixes
+        if mixes is None:
+            raise ValueError("the batch has no recipes of synthetic negatives")
+        both = torch.stack([mixes.a[self.rows], mixes.b[self.rows]])
+        used, at = torch.unique(both, return_inverse=True)
+        empty = int((used[:1] < 0).sum())
+        used = used[empty:]
+        ids = self.batch.sample_id[used]
+        draws = view_draws(self.settings.seed, self.epoch, ids, "parent")
+        first, second = at - empty
+        return self._show(used, draws), first, second
+
     def positive_cosines(self, anchors: Tensor, positives: Tensor) -> Tensor:
         """Return float32 [B, P], cosines of unit rows [B, d] and [Q, d]; 0 where none is shown."""
         at_row, at_column = self.positive_at

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from ..fingerprint import draw_uniform
-from .losses.base import unit
+from .model import ContrastiveModel, unit
+from .step import Step
 
 FORMS: dict[tuple[str, int], str] = {
     ("mochi", 1): "parents",
@@ -35,6 +36,34 @@ FORMS: dict[tuple[str, int], str] = {
     ("synco", 6): "sign",
 }
 """The closed form of each method's types."""
+
+
+def synthetic_cosines(net: ContrastiveModel, step: Step, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Make the synthetic negatives of a batch.
+
+    Args:
+        net: encodes the parents, without gradient.
+        step: whose batch has recipes.
+        anchors: float32 [B, d], unit rows.
+
+    Returns:
+        float32 [B, M], cosines of anchors and their synthetic negatives; and bool [B, M], whether
+        there is one.
+
+    Raises:
+        ValueError: the batch has no recipes.
+    """
+    shown, first, second = step.parents()
+    mixes = step.batch.mixes
+    if mixes is None or not len(shown):
+        return anchors.new_zeros(first.shape), torch.zeros_like(first, dtype=torch.bool)
+    with torch.no_grad():
+        features = net(shown.images)
+    rows = step.rows
+    forms = forms_of(mixes.methods, mixes.method[rows], mixes.type[rows])
+    a, b = features[first.clamp_min(0)], features[second.clamp_min(0)]
+    h, known = synthesise(anchors.detach(), a, b, mixes.coef[rows], mixes.seed[rows], forms)
+    return (anchors[:, None] * h).sum(2), known & (first >= 0)
 
 
 def forms_of(methods: tuple[str, ...], method: Tensor, kind: Tensor) -> dict[str, Tensor]:

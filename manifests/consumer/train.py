@@ -70,6 +70,8 @@ class _Run:
             split=options.split,
             transform=ImageTransform(options.image_px),
             captions=head_class(loss.kind).captions,
+            mixes=loss.recipes,
+            schedule_batches=options.steps,
         )
         self.loader: PairLoader = stream.loader(
             options.workers, pin_memory=self.device.type == "cuda"

@@ -41,6 +41,11 @@ class Loss:
                     f"loss.{item.name}: input should be {text} (got {getattr(self, item.name)!r})."
                 )
 
+    @property
+    def recipes(self) -> int:
+        """Recipes of synthetic negatives that an anchor draws each time."""
+        return 0
+
     def block(self) -> dict[str, Any]:
         """Return the whole `loss` block, defaults included, as JSON."""
         return {"kind": self.kind, **asdict(self)}

@@ -30,6 +30,11 @@ class InfoNce(Loss):
     mixes: int = within(16, ge=0)
     warmup: float = share(0.0)
 
+    @property
+    def recipes(self) -> int:
+        """As many as `mixes` says."""
+        return self.mixes
+
 
 @dataclass(frozen=True)
 class Bcl(Loss):

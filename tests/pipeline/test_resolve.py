@@ -41,9 +41,7 @@ def test_options_win_over_the_file_and_the_file_over_recipes(corpus, tmp_path):
 def test_recipes_combine(corpus):
     with pytest.raises(ConfigError, match="different losses: kind is 'nnclr' and 'infonce'"):
         resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
-    config = resolve(
-        Request(corpus, recipes=["nnclr", "nv-retriever"], sets=["loss.kind=infonce"])
-    )
+    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"], sets=["loss.kind=infonce"]))
     assert config.loss.block() == InfoNce(t=0.1).block()
     assert miners(config, "positives") == ["knn", "knn"]
     assert miners(config, "negatives") == ["hard"]
@@ -61,7 +59,7 @@ def test_a_loss_is_whole_or_refused(corpus):
         (["loss.queue=0"], "loss.queue: input should be greater than or equal to 1 (got 0)"),
         (["loss.kind=mocco"], "loss.kind: no loss is called 'mocco'. Did you mean 'moco'?"),
         (["loss.beta=1"], "loss.beta: loss 'moco' has no such setting."),
-        (["loss.t=yes"], "loss.t: input should be a number (got True)"),
+        (["loss.t=true"], "loss.t: input should be a number (got True)"),
     ]:
         with pytest.raises(ConfigError) as refused:
             resolve(Request(corpus, recipes=["moco"], sets=sets))

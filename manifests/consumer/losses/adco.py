@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...losses import InfoNce
 from ..generic import contrastive_loss
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from . import base
 
@@ -49,7 +49,7 @@ class Head(base.Head):
         """Contrast anchors with the bank and with the other keys of the batch."""
         anchors, shown = net(step.anchors().images), step.positives()
         keys = self.slow(shown.images)
-        learned = base.unit(self.bank[: int(self.filled)])
+        learned = unit(self.bank[: int(self.filled)])
         cosines = step.positive_cosines(anchors, keys)
         mask = step.allowed(shown.ids, shown.groups).to(torch.float32)
         weights = torch.cat([mask, mask.new_ones(len(anchors), len(learned))], 1)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ...errors import UsageError
 from ...losses import InfoNce
 from ..generic import contrastive_loss
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Shown, Step
 from . import base
 
@@ -58,8 +58,8 @@ class Head(base.Head):
         slow = [self.slow.call("project", view.images) for view in views]
         total = z[0].new_zeros(())
         for one, other in ((0, 1), (1, 0)):
-            predicted = base.unit(self.predictor(base.unit(z[one])))
-            shifted = torch.cat([self.second(base.unit(z[one]))[:, None], nearest[:, :-1]], 1)
+            predicted = unit(self.predictor(unit(z[one])))
+            shifted = torch.cat([self.second(unit(z[one]))[:, None], nearest[:, :-1]], 1)
             there = torch.cat([present.new_ones(len(present), 1), present[:, :-1]], 1)
             drawn = self._centroid(shifted, there)
             total = total + (
@@ -84,7 +84,7 @@ class Head(base.Head):
 
     def _centroid(self, tokens: Tensor, present: Tensor) -> Tensor:
         where = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
-        return base.unit(self.transformer(tokens + where, src_key_padding_mask=~present)[:, 0])
+        return unit(self.transformer(tokens + where, src_key_padding_mask=~present)[:, 0])
 
     def _nnclr(
         self, target: Tensor, predicted: Tensor, anchors: Shown, step: Step, t: float

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..captions import Captioned, captioned
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from ..text import TextTower
 from . import base
@@ -38,7 +38,7 @@ class Head(base.Head):
         super().__init__(settings, place)
         self.tower = TextTower(place.width)
         shape = (2, place.samples, place.width)
-        self.register_buffer("memory", base.unit(torch.randn(shape)))
+        self.register_buffer("memory", unit(torch.randn(shape)))
         # A sample's groups are known once it was seen; until then its memory is noise.
         self.register_buffer("groups", torch.full((place.samples, place.groups), -1))
         self.register_buffer("z", torch.zeros(2))
@@ -73,7 +73,7 @@ class Head(base.Head):
         for side, (ids, rows) in enumerate(
             ((new.image_ids, new.images), (new.text_ids, new.texts))
         ):
-            self.memory[side, ids] = base.unit(m * self.memory[side, ids] + (1 - m) * rows)
+            self.memory[side, ids] = unit(m * self.memory[side, ids] + (1 - m) * rows)
         anchors = step.batch.anchor[step.rows][new.rows]
         self.groups[new.image_ids] = step.batch.groups[anchors]
 

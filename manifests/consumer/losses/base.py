@@ -148,11 +148,6 @@ def mlp(width: int, hidden: int, out: int | None = None) -> nn.Sequential:
     )
 
 
-def unit(rows: Tensor) -> Tensor:
-    """Return rows [n, d] of length 1."""
-    return nn.functional.normalize(rows.float(), dim=-1)
-
-
 def two_views(net: ContrastiveModel, step: Step) -> tuple[Tensor, Tensor]:
     """Return projections [Q, d], of any length, of the anchor and of each shown positive."""
     anchors = step.anchors()

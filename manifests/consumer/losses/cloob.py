@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..captions import captioned
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from ..text import TextTower
 from . import base
@@ -45,7 +45,7 @@ class Head(base.Head):
 
 def retrieve(state: Tensor, store: Tensor, beta: float) -> Tensor:
     """Return what a modern Hopfield network retrieves for states [n, d] from a store [m, d]."""
-    return base.unit((beta * state @ store.T).softmax(1) @ store)
+    return unit((beta * state @ store.T).softmax(1) @ store)
 
 
 def infoloob(anchors: Tensor, candidates: Tensor, allowed: Tensor, t: float) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import UsageError
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from . import base
 
@@ -59,7 +59,7 @@ class Head(base.Head):
 
     def _row(self, predicted: Tensor, true: Tensor, allowed: Tensor, step: Step) -> Tensor:
         grid = true.shape[1]
-        logits = base.unit(predicted.flatten(0, 1)) @ true.flatten(0, 1).T / self.settings.t
+        logits = unit(predicted.flatten(0, 1)) @ true.flatten(0, 1).T / self.settings.t
         may = allowed.repeat_interleave(grid, 0).repeat_interleave(grid, 1)
         target = torch.arange(len(logits), device=logits.device)
         losses = functional.cross_entropy(

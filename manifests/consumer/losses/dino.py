@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..library import lightly_loss
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from . import base
 
@@ -35,7 +35,7 @@ class Head(base.Head):
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the cross-entropy of anchors and positives."""
         row, _ = step.positive_at
-        student = [self.last(base.unit(view)) for view in base.two_views(net, step)]
+        student = [self.last(unit(view)) for view in base.two_views(net, step)]
         anchors, positives = step.anchors().images, step.positives().images
         teacher = [
             self.teacher_last(self.teacher(anchors))[row],

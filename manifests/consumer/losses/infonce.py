@@ -2,18 +2,22 @@
 
 Every view of the batch is a candidate negative of every anchor: the other anchors, the other
 anchors' positives, and all listed hard negatives; the mask takes out what must not be contrasted.
+Synthetic negatives are made of the parents' features where the pairset has recipes, each for its
+own anchor.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...losses import InfoNce
 from ..generic import contrastive_loss
 from ..model import ContrastiveModel
 from ..step import Step, together
+from ..synthetic import synthetic_cosines
 from . import base
 
 
@@ -38,6 +42,11 @@ class Head(base.Head):
         scores = of_anchors @ features.T
         weights = step.negative_weights(bank)
         weights = weights * self.importance(cosines, scores, weights, step, features)
+        if step.batch.mixes is not None and step.progress >= self.generic.warmup:
+            synthetic, known = synthetic_cosines(net, step, of_anchors)
+            # Beside the others, so that tau_plus and beta hold for them too (SSCL).
+            scores = torch.cat([scores, synthetic], 1)
+            weights = torch.cat([weights, known.to(weights.dtype)], 1)
         return step.mean(
             contrastive_loss(cosines, step.positive_weight, scores, weights, self.generic)
         )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...losses import InfoNce
 from ..generic import contrastive_loss
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Shown, Step
 from . import base
 
@@ -41,7 +41,7 @@ class Head(base.Head):
     def _view(
         self, net: ContrastiveModel, step: Step, anchors: Shown, neighbours: Tensor
     ) -> Tensor:
-        predicted = base.unit(self.predictor(net(anchors.images)))
+        predicted = unit(self.predictor(net(anchors.images)))
         return neighbour_loss(neighbours, predicted, anchors, step, self.settings.t)
 
 

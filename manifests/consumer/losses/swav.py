@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..library import lightly_loss
-from ..model import ContrastiveModel
+from ..model import ContrastiveModel, unit
 from ..step import Step
 from . import base
 
@@ -23,7 +23,7 @@ class Head(base.Head):
 
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
-        self.prototypes = nn.Parameter(base.unit(torch.randn(settings.prototypes, place.width)))
+        self.prototypes = nn.Parameter(unit(torch.randn(settings.prototypes, place.width)))
         self.loss = lightly_loss(
             "SwaVLoss",
             temperature=settings.t,
@@ -33,6 +33,6 @@ class Head(base.Head):
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the swapped prediction of anchors and positives."""
-        prototypes = base.unit(self.prototypes)
-        scores = [base.unit(view) @ prototypes.T for view in base.two_views(net, step)]
+        prototypes = unit(self.prototypes)
+        scores = [unit(view) @ prototypes.T for view in base.two_views(net, step)]
         return self.loss(scores, []).squeeze()

@@ -41,14 +41,14 @@ def test_byol_is_two_minus_two_cosines_both_ways(net, place, step):
     p, q = arrays(head.predictor(net(anchors)), head.predictor(net(positives)))
     z, y = arrays(net(anchors), net(positives))
     expected = [4 - 2 * cosine(p[i], y[i]) - 2 * cosine(q[i], z[i]) for i in range(len(p))]
-    assert float(head(net, step)) == pytest.approx(averaged(expected, step), rel=1e-5)
+    assert head(net, step).item() == pytest.approx(averaged(expected, step), rel=1e-5)
 
 
 def test_byol_one_way_is_msf_of_one_neighbour(net, place, step):
     byol = build_head(Byol(hidden=16, symmetric=False), place, 0)
     msf = build_head(Msf(hidden=16), place, 7)
     msf.load_state_dict(byol.state_dict())
-    assert float(byol(net, step)) == float(msf(net, step)) > 0
+    assert byol(net, step).item() == msf(net, step).item() > 0
 
 
 def test_msf_is_the_weighted_mean_of_its_set(net, place, whole):
@@ -61,7 +61,7 @@ def test_msf_is_the_weighted_mean_of_its_set(net, place, whole):
         terms[row].append((weight, 2 - 2 * cosine(predicted[row], member)))
     assert max(map(len, terms)) > 1
     expected = [np.average([v for _, v in t], weights=[w for w, _ in t]) for t in terms]
-    assert float(head(net, whole)) == pytest.approx(averaged(expected, whole), rel=1e-5)
+    assert head(net, whole).item() == pytest.approx(averaged(expected, whole), rel=1e-5)
 
 
 def test_no_gradient_reaches_what_is_predicted(net, place, step):
@@ -82,7 +82,7 @@ def test_simsiam_is_minus_the_mean_cosine(net, place, step):
     z, y = net(step.anchors().images), net(step.positives().images)
     p, q, z, y = arrays(head.predictor(z), head.predictor(y), z, y)
     expected = [-(cosine(p[i], y[i]) + cosine(q[i], z[i])) / 2 for i in range(len(p))]
-    assert float(head(net, step)) == pytest.approx(averaged(expected, step), rel=1e-5)
+    assert head(net, step).item() == pytest.approx(averaged(expected, step), rel=1e-5)
 
 
 def test_a_slow_copy_follows_and_may_come_to_rest():
@@ -152,7 +152,7 @@ def test_cpc_against_loops(place, step):
             weight = np.repeat(step.batch.weight[step.rows].numpy(), 3)
             terms.append(np.average(losses, weights=weight))
     assert not allowed.all()
-    assert float(head(net, step)) == pytest.approx(np.mean(terms), rel=1e-4)
+    assert head(net, step).item() == pytest.approx(np.mean(terms), rel=1e-4)
     with pytest.raises(UsageError, match="from 1 to 2"):
         build_head(Cpc(grid=3, ahead=3), place, 0)
 
@@ -176,7 +176,7 @@ def test_barlow_twins_and_vicreg_against_formulas(net, place, step):
     expected = sum((1 - c[i, i]) ** 2 for i in range(d))
     expected += 0.1 * sum(c[i, j] ** 2 for i in range(d) for j in range(d) if i != j)
     head = build_head(BarlowTwins(off_diagonal=0.1), place, 0)
-    assert float(head(net, step)) == pytest.approx(expected, rel=1e-4)
+    assert head(net, step).item() == pytest.approx(expected, rel=1e-4)
 
     def variance(x):
         return np.maximum(0, 1 - np.sqrt(x.var(0, ddof=1) + 1e-4)).mean()
@@ -188,7 +188,7 @@ def test_barlow_twins_and_vicreg_against_formulas(net, place, step):
     expected = 2 * np.mean((a - b) ** 2) + 3 * (variance(a) + variance(b)) / 2
     expected += 0.5 * (covariance(a) + covariance(b))
     head = build_head(Vicreg(invariance=2, variance=3, covariance=0.5), place, 0)
-    assert float(head(net, step)) == pytest.approx(expected, rel=1e-4)
+    assert head(net, step).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_swav_swaps_balanced_codes(net, place, step):
@@ -215,7 +215,7 @@ def test_swav_swaps_balanced_codes(net, place, step):
     left, right = scores
     expected = -(codes(left) * log_softmax(right / 0.2)).sum(1).mean() / 2
     expected -= (codes(right) * log_softmax(left / 0.2)).sum(1).mean() / 2
-    assert float(head(net, step)) == pytest.approx(expected, rel=1e-4)
+    assert head(net, step).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_dino_warms_its_teacher_up(place):
