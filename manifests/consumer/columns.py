@@ -11,7 +11,7 @@ from torch import Tensor
 from ..codes import encode
 from ..errors import UsageError
 from ..pairset import Pairset
-from ..schema import NO_ID, samples_schema
+from ..schema import NO_ID, table_schema
 
 
 def sample_codes(pairset: Pairset, column: str) -> Tensor:
@@ -20,11 +20,11 @@ def sample_codes(pairset: Pairset, column: str) -> Tensor:
     Raises:
         UsageError: no such column, or one of other values.
     """
-    schema = samples_schema(dict(pairset.manifest["attributes"]))
-    if column not in schema.names:
+    schema = table_schema("samples", pairset.manifest)
+    if schema is None or column not in schema.names:
         raise UsageError(
             f"samples of {pairset.root} has no column {column!r}. It has: "
-            f"{', '.join(schema.names)}."
+            f"{', '.join(schema.names if schema else ())}."
         )
     kind = schema.field(column).type
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind)):

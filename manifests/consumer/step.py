@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..fingerprint import draw_uniform
 from ..stream import PairBatch, false_negative_mask, normalise
+from .acceptance import Schedule
 from .augment import Augmentation, view_draws
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -79,12 +80,14 @@ class Step:
         settings: what is done to it.
         epoch: of the batch; views depend on it.
         progress: share of the training that is done, 0..1.
+        schedules: of the pairset: what clusters mask at which progress.
     """
 
     batch: PairBatch
     settings: StepSettings
     epoch: int = 0
     progress: float = 0.0
+    schedules: tuple[Schedule, ...] = ()
 
     @cached_property
     def rows(self) -> Tensor:
@@ -187,9 +190,11 @@ class Step:
         fn_ids, own = batch.fn_ids[rows], batch.groups[batch.anchor[rows]]
         if not self.settings.mask:
             fn_ids, own, groups = fn_ids[:, :0], own[:, :0], groups[:, :0]
-        return ~false_negative_mask(
-            fn_ids, known[batch.anchor[rows]], own, ids, groups, known[batch.positive[rows]]
-        )
+        anchors = batch.sample_id[batch.anchor[rows]]
+        masked = false_negative_mask(fn_ids, anchors, own, ids, groups, known[batch.positive[rows]])
+        for schedule in self.schedules if self.settings.mask else ():
+            masked |= schedule.masked(anchors, ids, self.progress)
+        return ~masked
 
     def negative_weights(self, bank: Shown) -> Tensor:
         """Return float32 [B, M]: 0 where masked, a listed negative's own weight, else 1.

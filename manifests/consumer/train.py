@@ -18,6 +18,7 @@ from ..fingerprint import digest
 from ..losses import DEFAULT, Loss, parse
 from ..pairset import Pairset
 from ..stream import ImageTransform, PairBatch, PairLoader, PairStream, normalise
+from .acceptance import schedules_of
 from .checkpoint import NAME, check_options, load_checkpoint, save_checkpoint
 from .columns import sample_codes
 from .evaluate import LabelledSamples, embed, knn_accuracy, labelled_samples
@@ -102,6 +103,7 @@ class _Run:
             lr=options.lr,
             weight_decay=options.weight_decay,
         )
+        self.schedules = schedules_of(stream.pairset, self.device)
         self.labelled: LabelledSamples | None = None
         if options.evaluate:
             self.labelled = labelled_samples(stream.pairset, options.evaluate, options.seed)
@@ -192,7 +194,8 @@ class _Run:
         self.head.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.options)
-        step = Step(batch, self.settings, epoch, self.step / self.options.steps)
+        progress = self.step / self.options.steps
+        step = Step(batch, self.settings, epoch, progress, self.schedules)
         with _seeded(f"{self.options.seed}/{self.step}", self.device):
             loss = self.head(self.model, step)
             self.optimizer.zero_grad(set_to_none=True)

@@ -1,5 +1,6 @@
 """Losses with negatives against loops in numpy; the reductions of algorithms.md §3."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -7,9 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tiny_pairset import edit_manifest, write_tiny_pairset
 
+from curate.manifests import Pairset
 from curate.manifests.consumer import Step, StepSettings, build_head, contrastive_loss
-from curate.manifests.consumer.acceptance import accepted_together, bound
+from curate.manifests.consumer.acceptance import accepted_together, bound, schedules_of
 from curate.manifests.consumer.losses.adco import bank_gradient
 from curate.manifests.consumer.losses.base import Queue
 from curate.manifests.consumer.losses.bcl import rank_weights
@@ -253,6 +256,38 @@ def test_accepted_samples_of_a_cluster_are_masked_and_only_they():
         if percent == 0:
             assert not mask.any()
     assert bound(0.2, 0.6, 0.5, 10) == 4
+
+
+def test_a_schedule_of_the_manifest_masks_more_and_more(tiny, step, tmp_path):
+    root = write_tiny_pairset(tmp_path / "out", samples=160, image_size=8).root
+    with edit_manifest(root) as manifest:
+        columns = {"column": "label", "accept": "sample_id"}
+        manifest["mask_schedules"] = [
+            {
+                **columns,
+                "miner": "ifnd",
+                "schedule": "linear",
+                "from": 0.0,
+                "to": 1.0,
+                "ranked": 160,
+            }
+        ]
+    schedules = schedules_of(Pairset.open(root), torch.device("cpu"))
+    ids = torch.arange(160)
+    groups = torch.from_numpy(tiny.group_id)[:, None]
+    bare = step.allowed(ids, groups)
+    for progress in (0.0, 0.3, 1.0):
+        later = dataclasses.replace(step, progress=progress, schedules=schedules)
+        allowed, limit = later.allowed(ids, groups), int(progress * 160)
+        for row, anchor in enumerate(step.anchors().ids.tolist()):
+            for other in range(160):
+                both = anchor < limit and other < limit
+                gone = both and tiny.labels[anchor] == tiny.labels[other]
+                assert bool(allowed[row, other]) == bool(bare[row, other] and not gone)
+    off = dataclasses.replace(step.settings, mask=False)
+    bare = dataclasses.replace(step, settings=off).allowed(ids, groups)
+    later = dataclasses.replace(step, settings=off, progress=1.0, schedules=schedules)
+    assert torch.equal(later.allowed(ids, groups), bare)
 
 
 def test_infonce_draws_one_positive_unless_they_meet_in_one_denominator(place):
