@@ -229,6 +229,7 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+    Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
     Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
 }
 

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
+    TRUE_CAPTION = "true_caption"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

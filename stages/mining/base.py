@@ -144,6 +144,8 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        captions: all captions of each anchor, for miners that read them.
+        twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
     """
@@ -157,6 +159,8 @@ class Block:
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seed: int = 0
+    captions: Sequence[Sequence[str]] = ()
+    twin_captions: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,8 @@ class Miner(Component, abc.ABC):
     """Whether an anchor may be taken for itself (as another view of it)."""
     makes_texts: ClassVar[bool] = False
     """Whether its edges are captions that it made, not samples."""
+    reads_captions: ClassVar[bool] = False
+    """Whether it needs `Block.captions` and `Block.twin_captions`."""
 
     @property
     def columns(self) -> Sequence[str]:

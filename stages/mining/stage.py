@@ -16,6 +16,7 @@ from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
 from .base_mixer import Mixer
+from .captions import Captions
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
@@ -127,6 +128,7 @@ def open_blocks(
     }
     earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
     starts = dict(zip(samples.parts, samples.starts(), strict=False))
+    captions = Captions.of(inputs) if isinstance(miner, Miner) and miner.reads_captions else None
 
     def block_of(part: str) -> Block:
         anchors = int(starts[part]) + np.arange(samples.receipt(part).rows)
@@ -141,6 +143,8 @@ def open_blocks(
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
             seed=seed,
+            captions=captions.own(part) if captions else (),
+            twin_captions=captions.of_twins(anchors) if captions else (),
         )
 
     return block_of
