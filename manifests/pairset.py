@@ -21,13 +21,7 @@ IMAGES = "images"
 PLANS = "plans"
 """Folder of the plans of batches."""
 FOLDERS = (
-    "samples",
-    "rejects",
-    "edges",
-    "pairs",
-    "neighbors",
-    "embeddings",
-    "index",
+    *("samples", "rejects", "edges", "pairs", "neighbors", "clusters", "embeddings", "index"),
     PLANS,
     IMAGES,
 )
@@ -91,7 +85,7 @@ class Pairset:
         """Return the Parquet files of a table in order.
 
         Args:
-            table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+            table: "samples", "rejects", "edges", "pairs", "neighbors/<graph>", "clusters/<name>".
         """
         listed = self.manifest["tables"].get(table)
         if listed is None:

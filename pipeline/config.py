@@ -24,9 +24,11 @@ from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
 from ..stages.batches.base import Planner
+from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
+from . import clusters
 from .yaml_file import Document
 
 MINERS = {
@@ -143,6 +145,8 @@ class Output(_Section):
     positives: int | None = Field(default=None, ge=1, le=64)
     negatives: int = Field(default=4, ge=0, le=1024)
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    cluster: str | None = None
+    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
 
@@ -172,6 +176,7 @@ class Config(_Section):
     spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
+    clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
@@ -220,6 +225,7 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
+    clusters.check(config)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
     for position, planner in enumerate(config.batches):

@@ -14,9 +14,13 @@ from typing import Any
 
 from ..manifests.human import human_bytes, human_seconds
 from ..stages.batches.stage import BASE_BYTES, Plan
+from ..stages.clusters.settings import ClusterSettings
+from ..stages.clusters.train import Train
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
+from ..stages.mining.clusters import CLUSTER_BYTES
+from ..stages.mining.stage import Mine
 from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
 from .plan import ARRAY, array_source
@@ -41,6 +45,8 @@ ROW_MEMORY = {
     "graph": 60,
     "recall": 60,
     "mine": 64,
+    "centroids": 16,
+    "ranks": 28,
     "mix": 64,
 }
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
@@ -146,7 +152,10 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
 
 
 _SINGLE = frozenset(
-    {"census", "groups", "recall", "calibrate", "index", "final_samples", "final_plan"}
+    {
+        *("census", "groups", "recall", "calibrate", "index", "final_samples"),
+        *("centroids", "ranks", "final_clusters", "final_plan"),
+    }
 )
 
 
@@ -165,6 +174,13 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if kind == "index":
         # The index, and beside it the sample that an inverted file is trained on.
         return held + 4 * dims[name] * rows
+    if isinstance(node.stage, Mine):
+        return held + CLUSTER_BYTES * len(node.stage.miner.cluster_names) * rows
+    if kind == "centroids" and isinstance(node.stage, Train):
+        asked = node.stage.settings
+        drawn = min(rows, asked.points * asked.sizes[0])
+        points = 24 * drawn * (dims[asked.space] if asked.space else 3)
+        return held + points + (MODEL_BYTES if asked.whiten else 0)
     if isinstance(node.stage, Plan):
         planner = node.stage.planner
         return BASE_BYTES + planner.row_bytes * min(rows, planner.block or rows)
@@ -190,6 +206,8 @@ def _costs(
         share = 1.0 if rows <= EXACT_BELOW else 1 / 16
         seconds = 2 * rows**2 * dims[graph_spaces(name)[1]] * share / MULTIPLY_RATE
         return rows * (config.neighbors[name].k + 16) * 12, seconds
+    if kind in ("centroids", "clusters", "ranks", "final_clusters"):
+        return _cluster_costs(kind, config.clusters[name], rows, _cluster_dim(config, name, dims))
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
     if kind in ("plan", "final_plan"):
@@ -197,3 +215,19 @@ def _costs(
     if kind in ("mine", "mix", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000
+
+
+def _cluster_dim(config: Config, name: str, dims: Mapping[str, int]) -> int:
+    asked = config.clusters[name]
+    whole = 3 if asked.space is None else dims[asked.space]
+    return min(asked.whiten, whole) if asked.whiten else whole
+
+
+def _cluster_costs(kind: str, asked: ClusterSettings, rows: int, dim: int) -> tuple[int, float]:
+    """Return bytes on disk and core seconds; exact products run at half the rate of float32."""
+    one_row = 2 * asked.sizes[0] * dim / (MULTIPLY_RATE / 2)
+    if kind == "centroids":
+        drawn = min(rows, asked.points * asked.sizes[0])
+        return 4 * asked.sizes[0] * dim, drawn * one_row * asked.iterations + rows / 200_000
+    disk = 8 * len(asked.sizes) * rows
+    return disk, rows * (one_row if kind == "clusters" else 1 / 200_000)

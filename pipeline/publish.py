@@ -16,7 +16,7 @@ from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PLANS, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
 from ..stages.mining.base_mixer import Mixer
-from . import quality
+from . import clusters, quality
 from .batches import planned_batches
 from .config import Config
 from .croissant import croissant
@@ -36,6 +36,8 @@ def publish(
     """
     links = _Links(out)
     miners = planned_miners(config)
+    named = [(item.id, item.miner) for item in miners]
+    level = clusters.published(config, named)
     (out / MANIFEST).unlink(missing_ok=True)
     body: dict[str, Any] = {
         "format": FORMAT,
@@ -54,6 +56,9 @@ def publish(
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
+        "clusters": clusters.described(config, done),
+        "cluster_id": level.to_json() if level else None,
+        "mask_schedules": clusters.mask_schedules(named, done),
         "thresholds": quality.thresholds(config, done),
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
@@ -145,6 +150,9 @@ def _tables(
     for graph in config.neighbors:
         folder = f"neighbors/{graph.replace('>', '_to_')}"
         tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)
+    for name in config.clusters:
+        table = f"clusters/{name}"
+        tables[table] = _rows_table(links, done[f"final_clusters:{name}"], table)
     return tables
 
 

@@ -167,11 +167,13 @@ def _apply(
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
-        _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
-    lengths: dict[str, int] = {}
+        for section in ("neighbors", "clusters"):
+            _fill(body.setdefault(section, {}), run.get(section) or {})
+    lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():
-            lengths[key] = max(lengths.get(key, 0), value)
+            known = lengths.setdefault(key, value)
+            lengths[key] = known if isinstance(value, str) else max(known, value)
     if len(runs) > 1:
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
