@@ -22,7 +22,7 @@ class TrainOptions:
 
     Attributes:
         steps: batches in all.
-        batch_size: pairs a batch.
+        batch_size: pairs a batch; None for 128, or the plan's.
         image_px: side of the images, pixels.
         lr: peak learning rate of AdamW; warms up over `warmup` of the steps, then falls to 0
             along a cosine.
@@ -37,6 +37,8 @@ class TrainOptions:
         hard_negatives: whether the listed hard negatives are used.
         positives_per_anchor: positives that an anchor draws each time, by their weights; 0 for
             all; None for what suits the loss: all where they meet in one formula, else one.
+        order: "global", "block" or "plan"; see `PairStream`.
+        plan: name of the plan of order "plan".
         split: pairs of this split; None for "train" where there is one.
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
@@ -49,7 +51,7 @@ class TrainOptions:
     """
 
     steps: int = 500
-    batch_size: int = 128
+    batch_size: int | None = None
     image_px: int = 64
     lr: float = 1e-3
     weight_decay: float = 1e-4
@@ -61,6 +63,8 @@ class TrainOptions:
     mask: bool = True
     hard_negatives: bool = True
     positives_per_anchor: int | None = None
+    order: str = "global"
+    plan: str | None = None
     split: str | None = None
     seed: int = 0
     device: str = "auto"

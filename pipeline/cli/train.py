@@ -14,7 +14,11 @@ from .common import echo_json, guarded, json_option
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-d", "--dest", type=click.Path(path_type=Path), help="Folder [OUT/train].")
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
-@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
+@click.option("--batch-size", type=click.IntRange(2), help="Pairs a batch [128, or the plan's].")
+@click.option(
+    "--order", type=click.Choice(["global", "block", "plan"]), default="global", show_default=True
+)
+@click.option("--plan", help="Plan of batches to follow (with --order plan).")
 @click.option("--px", type=click.IntRange(16, 512), default=64, show_default=True)
 @click.option("--encoder", default="conv", show_default=True, help="conv, or resnet18, resnet50.")
 @click.option("--lr", type=float, default=1e-3, show_default=True)
@@ -40,7 +44,9 @@ def command(
     out: Path,
     dest: Path | None,
     steps: int,
-    batch_size: int,
+    batch_size: int | None,
+    order: str,
+    plan: str | None,
     px: int,
     encoder: str,
     lr: float,
@@ -59,6 +65,7 @@ def command(
       curate train out --steps 300
       curate train out --loss t=0.2 --loss beta=1
       curate train out --loss kind=byol -d out/byol
+      curate train out --order plan --plan b3
     """
     from ...manifests.consumer import TrainOptions, train
     from ..training import line, loss_settings, summary
@@ -67,6 +74,8 @@ def command(
         folder=dest or out / "train",
         steps=steps,
         batch_size=batch_size,
+        order=order,
+        plan=plan,
         image_px=px,
         encoder=encoder,
         lr=lr,
