@@ -230,8 +230,8 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
-    _check_loss(config, document)
     clusters.check(config)
+    _check_loss(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
     for position, planner in enumerate(config.batches):

@@ -35,10 +35,10 @@ class TrainOptions:
         augmentation: of all views.
         mask: whether false negatives and near-duplicates are masked.
         hard_negatives: whether the listed hard negatives are used.
-        positives_per_anchor: positives that an anchor draws each time, by their weights; 0 for
-            all; None for what suits the loss: all where they meet in one formula, else one.
         order: "global", "block" or "plan"; see `PairStream`.
         plan: name of the plan of order "plan".
+        positives_per_anchor: positives that an anchor draws each time, by their weights; 0 for
+            all; None for what suits the loss: all where they meet in one formula, else one.
         split: pairs of this split; None for "train" where there is one.
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
@@ -62,9 +62,9 @@ class TrainOptions:
     augmentation: Augmentation = field(default_factory=Augmentation)
     mask: bool = True
     hard_negatives: bool = True
-    positives_per_anchor: int | None = None
     order: str = "global"
     plan: str | None = None
+    positives_per_anchor: int | None = None
     split: str | None = None
     seed: int = 0
     device: str = "auto"

@@ -63,9 +63,9 @@ def command(
     \b
     Example:
       curate train out --steps 300
+      curate train out --order plan --plan b3
       curate train out --loss t=0.2 --loss beta=1
       curate train out --loss kind=byol -d out/byol
-      curate train out --order plan --plan b3
     """
     from ...manifests.consumer import TrainOptions, train
     from ..training import line, loss_settings, summary
