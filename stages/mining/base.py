@@ -17,6 +17,13 @@ import numpy as np
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
 from .lookup import LabelSets, Pool, RowIndex
+from .measure import (
+    best_places,
+    draw_weighted,
+    fill_similarities,
+    least_positive,
+    similarities_to,
+)
 
 __all__ = [
     "TAKEN",
@@ -30,10 +37,18 @@ __all__ = [
     "RowIndex",
     "SampleColumns",
     "Vectors",
+    "Window",
+    "best_places",
     "contains",
+    "draw_weighted",
+    "fill_similarities",
     "is_mutual",
     "keep_first",
+    "least_positive",
+    "negative_window",
+    "ranks_of",
     "refuse",
+    "similarities_to",
 ]
 
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
@@ -286,3 +301,51 @@ def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> 
         hit = (theirs == anchors[rows[step], None]).any(axis=1)
         found[rows[step], columns[step]] = hit
     return found
+
+
+def ranks_of(ids: np.ndarray) -> np.ndarray:
+    """Return int32 [A, K]: the place of each candidate in its row."""
+    return np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The first ranks of each anchor's list, with what no negative may be refused already.
+
+    Attributes:
+        ids: int64 [A, K], -1 fill.
+        similarities: float32 [A, K].
+        reasons: uint8 [A, K]: positive, false_negative, rank (before the window) or TAKEN.
+        ranks: int32 [A, K].
+        least: float32 [A], the similarity of the anchor's least similar positive.
+    """
+
+    ids: np.ndarray
+    similarities: np.ndarray
+    reasons: np.ndarray
+    ranks: np.ndarray
+    least: np.ndarray
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """Say which candidates nothing refuses, bool [A, K]."""
+        return (self.ids != NO_ID) & (self.reasons == TAKEN)
+
+
+def negative_window(block: Block, space: str, ranks: tuple[int, int]) -> Window:
+    """Return what ranks [0, behind) of a graph offer as negatives.
+
+    Args:
+        block: the anchors; the graph `space` and the vectors of its two spaces are needed.
+        space: QUERY>BANK.
+        ranks: window [first, behind); candidates before it are refused by rank.
+    """
+    lists = block.graphs[space].rows(block.anchors)
+    least = least_positive(space, block.vectors, block.anchors, block.positives.ids, lists)
+    ids, similarities = (part[:, : ranks[1]] for part in lists)
+    reasons = np.full(ids.shape, TAKEN)
+    refuse(reasons, contains(block.positives.ids, ids), Reason.POSITIVE)
+    refuse(reasons, contains(block.false_negatives.ids, ids), Reason.FALSE_NEGATIVE)
+    places = ranks_of(ids)
+    refuse(reasons, places < ranks[0], Reason.RANK)
+    return Window(ids, similarities, reasons, places, least)
