@@ -184,6 +184,11 @@ def _below(setting: str) -> Callable[[Edge, Settings, Edge, Edge], str]:
     return text
 
 
+def _below_positive(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
+    cut = edge["positive_similarity"] - settings.get("margin", 0)
+    return f"{_similarity(edge)} <= {cut:.4f}, its positive's similarity less the margin"
+
+
 def _window(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
     window = settings.get("ranks")
     return f"{_rank(edge)} is outside the window {window}" if window else _rank(edge)
@@ -210,6 +215,17 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+    Reason.NOT_CHOSEN: lambda e, s, a, o: (
+        f"allowed, but others come first by the rule of {e['miner']} ({_similarity(e)})"
+    ),
+    Reason.AGREEMENT: lambda e, s, a, o: (
+        f"{_similarity(e)}, but it is near in fewer than {s.get('votes')} of the spaces"
+    ),
+    Reason.BELOW_POSITIVE: _below_positive,
+    Reason.DISTANCE: lambda e, s, a, o: (
+        f"{_similarity(e)}: re-ranked distance {1 - e['corrected_similarity']:.4f} > "
+        f"{s.get('max_distance')}"
+    ),
 }
 
 

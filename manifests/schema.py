@@ -65,6 +65,10 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    NOT_CHOSEN = "not_chosen"
+    AGREEMENT = "agreement"
+    BELOW_POSITIVE = "below_positive"
+    DISTANCE = "distance"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

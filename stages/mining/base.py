@@ -187,6 +187,7 @@ class Decisions:
         positive_similarity: float32 [A] the similarity that margins were held against, or None.
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
+        actions: text [A, K], the action of each, where they differ; `action` is None then.
         valid_from: float32 [A, K] training progress from which an edge holds, or None (0).
         facts: small JSON facts about what the miner used, the same for every block.
     """
@@ -199,6 +200,7 @@ class Decisions:
     positive_similarity: np.ndarray | None = None
     corrected: np.ndarray | None = None
     action: str | None = None
+    actions: np.ndarray | None = None
     valid_from: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -52,13 +52,12 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
     split = (np.arange(n) % 3 == 0).astype(np.int32)
     label = (np.arange(n) % (classes + 1) - 1).astype(np.int32)
     split[group != np.arange(n)] = split[group[group != np.arange(n)]]
-    sims = (vectors[:, None] * vectors[None]).sum(-1, dtype=np.float32)
-    there = vectors.any(axis=1)
-    allowed = (split[:, None] == split) & (group[:, None] != group) & there & there[:, None]
-    ids, found = np.full((n, k), -1, np.int64), np.zeros((n, k), np.float32)
-    for i in range(n):
-        order = [j for j in np.lexsort((np.arange(n), -sims[i])) if allowed[i, j]][:k]
-        ids[i, : len(order)], found[i, : len(order)] = order, sims[i, order]
+    captions = np.roll(vectors, 1, axis=0)
+    graphs = {
+        "image>image": ListGraph(*lists_of(vectors, group, split, k)),
+        "caption>caption": ListGraph(*lists_of(captions, group, split, k)),
+    }
+    ids = graphs["image>image"].ids
     known = label >= 0
     sets = LabelSets(np.concatenate([[0], np.cumsum(known)]), label[known], classes)
     columns = Columns(n, {"group_id": group, "split": split, "label": label}, {"labels": sets})
@@ -72,14 +71,26 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
     return Block(
         anchors=anchors,
         samples=columns,
-        graphs={"image>image": ListGraph(ids, found)},
-        vectors={"image": ArrayVectors(vectors)},
+        graphs=graphs,
+        vectors={"image": ArrayVectors(vectors), "caption": ArrayVectors(captions)},
         positives=lists[0],
         false_negatives=lists[1],
         negatives=EdgeLists.none(len(anchors)),
         thresholds={"image>image": {"attract": 0.9, "eliminate": 0.5}},
         seed=3,
     )
+
+
+def lists_of(vectors, group, split, k):
+    n = len(vectors)
+    sims = (vectors[:, None] * vectors[None]).sum(-1, dtype=np.float32)
+    there = vectors.any(axis=1)
+    allowed = (split[:, None] == split) & (group[:, None] != group) & there & there[:, None]
+    ids, found = np.full((n, k), -1, np.int64), np.zeros((n, k), np.float32)
+    for i in range(n):
+        order = [j for j in np.lexsort((np.arange(n), -sims[i])) if allowed[i, j]][:k]
+        ids[i, : len(order)], found[i, : len(order)] = order, sims[i, order]
+    return ids, found
 
 
 def vectors_of(kind, n=N):
