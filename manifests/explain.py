@@ -95,6 +95,8 @@ def _described(
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
         settings["threshold"] = found.get(kind)
+    if settings.get("low") is not None and settings.get("high") is not None:
+        settings["threshold"] = _zone_from(pairset, edge, settings)
     other = samples.get(edge["other_id"] if edge["other_id"] is not None else NO_ID, {})
     in_row = (edge["role"], edge["other_id"]) in names
     return {
@@ -105,6 +107,14 @@ def _described(
         "in_row": in_row,
         "why": _why(edge, settings, samples[anchor], other, in_row),
     }
+
+
+def _zone_from(pairset: Pairset, edge: Edge, settings: Settings) -> float | None:
+    """Return the similarity from which `zones` takes a candidate."""
+    found = pairset.manifest["thresholds"].get(edge["space"], {})
+    high = found.get("attract") if settings["high"] == "calibrated" else settings["high"]
+    low = found.get("eliminate") if settings["low"] == "calibrated" else settings["low"]
+    return high if low is None else low
 
 
 def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool) -> str:
@@ -123,19 +133,33 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
     if edge["role"] == Role.FALSE_NEGATIVE:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
+        if edge["positive_similarity"] is not None and settings.get("margin") is not None:
+            cut = edge["positive_similarity"] - settings["margin"]
+            above = f" > {cut:.4f}, its positive's similarity less the margin"
         found = f"{edge['action']}: {_similarity(edge)}{above}"
         return f"{found}, {where}" if where else found
     if edge["role"] == Role.NEGATIVE:
         cut = _cuts(edge, settings)
         limits = " and ".join(f"<= {text}" for text in cut.values())
         found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
-        return f"{found}, {limits}" if limits else found
+        found = f"{found}, {limits}" if limits else found
+        return f"{found}{_terms(edge)}"
     if not where:
         label = f" of label {other.get('label')!r}" if other.get("label") else ""
         own = settings.get("only_missing") is not None or edge["miner"].startswith("self_aug")
         return "positive: another view of itself" if own else f"positive: a sample{label}"
+    if settings.get("spaces"):
+        joined = f"{edge['corrected_similarity']:.4f} over {' and '.join(settings['spaces'])}"
+        return f"positive: {_rank(edge)} by agreement, {joined}; {_similarity(edge)}"
     mutual = ", mutual" if settings.get("mutual") else ""
     return f"positive: {_similarity(edge)}, {where}{mutual}"
+
+
+def _terms(edge: Edge) -> str:
+    """Say with which weight, and from when on, if that is not plain."""
+    weight = f", weight {edge['weight']:.3f}" if edge["weight"] != 1 else ""
+    later = f", from {edge['valid_from']:.0%} of training on" if edge["valid_from"] > 0 else ""
+    return weight + later
 
 
 def _rank(edge: Edge) -> str:

@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason"),
+    *("action", "reason", "corrected_similarity", "weight", "valid_from"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -45,6 +45,9 @@ class Edges:
     positive_similarity: np.ndarray
     action: np.ndarray
     reason: np.ndarray
+    corrected_similarity: np.ndarray
+    weight: np.ndarray
+    valid_from: np.ndarray
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> Edges:
@@ -62,6 +65,9 @@ class Edges:
             floats(table["positive_similarity"]),
             np.maximum(codes_of(table["action"], _MASKING), 0),
             codes_of(table["reason"], reasons),
+            floats(table["corrected_similarity"]),
+            table["weight"].to_numpy(),
+            table["valid_from"].to_numpy(),
         )
 
     def __len__(self) -> int:
