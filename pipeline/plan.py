@@ -280,6 +280,10 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         for space in item.miner.space_names:
             _need(space in config.spaces, item.id, f"spaces: {space}")
             sources[f"vectors:{space}"] = f"vectors:{space}"
+        for name, stage in item.miner.preparations.items():
+            sources[f"prepared:{name}"] = f"prepare:{name}"
+            if not any(node.name == f"prepare:{name}" for node in plan.nodes):
+                plan.add_map(f"prepare:{name}", stage, {need: need for need in stage.needs})
         for earlier in miners[:position]:
             sources[f"edges:{earlier.id}"] = f"mine:{earlier.id}"
         plan.add_map(

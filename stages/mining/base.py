@@ -16,6 +16,7 @@ import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
+from .hubs import HubCuts, keeps
 from .lookup import LabelSets, Pool, RowIndex
 from .measure import (
     best_places,
@@ -24,16 +25,22 @@ from .measure import (
     least_positive,
     similarities_to,
 )
+from .prepare import Preparation, PreparedRows
+from .reciprocal import Encodings, jaccard_distances
 
 __all__ = [
     "TAKEN",
     "Block",
     "Decisions",
     "EdgeLists",
+    "Encodings",
     "Graph",
+    "HubCuts",
     "LabelSets",
     "Miner",
     "Pool",
+    "Preparation",
+    "PreparedRows",
     "RowIndex",
     "SampleColumns",
     "Vectors",
@@ -43,7 +50,9 @@ __all__ = [
     "draw_weighted",
     "fill_similarities",
     "is_mutual",
+    "jaccard_distances",
     "keep_first",
+    "keeps",
     "least_positive",
     "negative_window",
     "ranks_of",
@@ -159,6 +168,7 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        prepared: what the miner asked for in `preparations`, by the same names.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
     """
@@ -171,6 +181,7 @@ class Block:
     false_negatives: EdgeLists
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    prepared: Mapping[str, PreparedRows] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -230,6 +241,11 @@ class Miner(Component, abc.ABC):
     def space_names(self) -> Sequence[str]:
         """Spaces whose vectors the miner reads."""
         return ()
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """Tables that are made before the miner runs; a name says all that decides one."""
+        return {}
 
     @property
     def wants_thresholds(self) -> bool:

@@ -17,6 +17,7 @@ from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
+from .prepare import StoredRows
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -29,7 +30,7 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>: what the miner names.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -65,6 +66,10 @@ class Mine(Stage):
             name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
             for name in self.miner.space_names
         }
+        prepared = {
+            name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
+            for name, stage in self.miner.preparations.items()
+        }
         earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
         starts, seed = dict(zip(samples.parts, samples.starts(), strict=False)), self._seed()
         origin = Origin(self.id, self.miner.role, self.miner.edge_space, self.round)
@@ -82,6 +87,7 @@ class Mine(Stage):
                 false_negatives=lists[Role.FALSE_NEGATIVE],
                 negatives=lists[Role.NEGATIVE],
                 thresholds=thresholds,
+                prepared=prepared,
                 seed=seed,
             )
             decisions = gated(self.miner, block, self.miner.mine(block))

@@ -115,15 +115,32 @@ def miner(request) -> Miner:
 
 
 @pytest.fixture(params=["plain", "ties", "equal", "opposed", "zero"])
-def block(request) -> Block:
-    return block_of(vectors_of(request.param), k=16)
+def block(request, miner) -> Block:
+    return prepared(miner, block_of(vectors_of(request.param), k=16))
+
+
+def prepared(miner, block) -> Block:
+    """Make what the miner wants beforehand, in memory."""
+    made = {
+        name: stage.computed(block.graphs, block.vectors, block.samples.count)
+        for name, stage in miner.preparations.items()
+    }
+    return dataclasses.replace(block, prepared=made)
 
 
 def well_formed(miner, block, found):
     shape = found.ids.shape
     assert shape[0] == len(block.anchors)
     assert (found.ids.dtype, found.reasons.dtype) == (np.int64, np.uint8)
-    for name in ("reasons", "similarities", "ranks", "weights", "corrected", "valid_from"):
+    for name in (
+        "reasons",
+        "similarities",
+        "ranks",
+        "weights",
+        "corrected",
+        "valid_from",
+        "actions",
+    ):
         value = getattr(found, name)
         assert value is None or value.shape == shape, name
     there = found.ids >= 0
@@ -170,7 +187,7 @@ def test_it_takes_nothing_that_no_miner_may_take(miner, block):
 
 
 def test_an_empty_block_gives_nothing(miner):
-    full = block_of(vectors_of("plain"), k=16)
+    full = prepared(miner, block_of(vectors_of("plain"), k=16))
     none = EdgeLists.none(0)
     empty = dataclasses.replace(
         full, anchors=full.anchors[:0], positives=none, false_negatives=none, negatives=none
@@ -182,13 +199,13 @@ def test_an_empty_block_gives_nothing(miner):
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_a_list_shorter_than_asked_for(miner, k):
-    block = block_of(vectors_of("plain"), k=k)
+    block = prepared(miner, block_of(vectors_of("plain"), k=k))
     well_formed(miner, block, miner.mine(block))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_corpus_of_few_samples(miner, n):
-    block = block_of(vectors_of("plain", n), k=4)
+    block = prepared(miner, block_of(vectors_of("plain", n), k=4))
     well_formed(miner, block, miner.mine(block))
 
 
