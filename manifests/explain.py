@@ -130,6 +130,8 @@ def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool
 
 def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
     where = f"{_rank(edge)} in {edge['space']}" if edge["space"] else ""
+    if settings.get("k1") is not None:
+        where = f"{_rank(edge)} of {edge['space']} after re-ranking"
     if edge["role"] == Role.FALSE_NEGATIVE:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
@@ -235,7 +237,10 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.MAX_SIMILARITY: _above(Reason.MAX_SIMILARITY),
     Reason.MIN_SIMILARITY: _below("min_similarity"),
     Reason.THRESHOLD: _below("threshold"),
-    Reason.HUB_CAP: lambda e, s, a, o: "listed by too many anchors already",
+    Reason.HUB_CAP: lambda e, s, a, o: (
+        f"{s.get('hub_cap')} other anchors that list it come first, by similarity and then by id "
+        f"({_similarity(e)})"
+    ),
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",

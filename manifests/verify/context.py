@@ -37,12 +37,14 @@ class Context:
         notes: where findings go.
         deep: look at every image, hash and similarity, not at a sample of them.
         broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
+        counted: what a rule counts over all blocks, int64 [N] by miner.
     """
 
     pairset: Pairset
     notes: Notes
     deep: bool = True
     broken: set[str] = field(default_factory=set)
+    counted: dict[str, np.ndarray] = field(default_factory=dict)
     _lists: dict[str, NeighborLists] = field(default_factory=dict, repr=False)
 
     @property

@@ -16,9 +16,18 @@ CAPTION_GRAPH = "graph:caption>caption"
 IMAGE, CAPTION = "vectors:image", "vectors:caption"
 
 
-def mine(world, miner, name, *needs, seed=0):
+def mine(world, miner, name, *needs, seed=0, **renamed):
     """Run the miner over the world's parts; its edges are `edges:<name>`."""
-    return world.run(Mine(miner=miner, id=name, seed=seed), f"edges:{name}", *needs)
+    return world.run(Mine(miner=miner, id=name, seed=seed), f"edges:{name}", *needs, **renamed)
+
+
+def prepared(world, miner):
+    """Run what the miner wants beforehand; return its inputs by name."""
+    names = {}
+    for name, stage in miner.preparations.items():
+        world.run(stage, f"prepare:{name}", *stage.needs)
+        names[f"prepared:{name}"] = f"prepare:{name}"
+    return names
 
 
 def edges(artifact, role=None):
