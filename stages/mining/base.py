@@ -15,27 +15,18 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
+from ...manifests.vectors import pair_similarity
 from ..base import Component
-from .hubs import HubCuts, keeps
-from .lookup import LabelSets, Pool, RowIndex
-from .measure import (
-    best_places,
-    draw_weighted,
-    fill_similarities,
-    least_positive,
-    similarities_to,
-)
+from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
 from .prepare import Preparation, PreparedRows
-from .reciprocal import Encodings, jaccard_distances
 
 __all__ = [
     "TAKEN",
     "Block",
+    "Clusters",
     "Decisions",
     "EdgeLists",
-    "Encodings",
     "Graph",
-    "HubCuts",
     "LabelSets",
     "Miner",
     "Pool",
@@ -44,20 +35,13 @@ __all__ = [
     "RowIndex",
     "SampleColumns",
     "Vectors",
-    "Window",
-    "best_places",
+    "by_similarity",
     "contains",
-    "draw_weighted",
-    "fill_similarities",
+    "draw_members",
     "is_mutual",
-    "jaccard_distances",
     "keep_first",
-    "keeps",
-    "least_positive",
-    "negative_window",
-    "ranks_of",
+    "measured",
     "refuse",
-    "similarities_to",
 ]
 
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
@@ -132,6 +116,36 @@ class SampleColumns(Protocol):
         ...
 
 
+class Clusters(Protocol):
+    """One set of clusters (`clusters` of the config); level 0 is the finest."""
+
+    @property
+    def name(self) -> str:
+        """Name in the config."""
+        ...
+
+    @property
+    def ranked(self) -> int:
+        """Number of samples that are in a cluster, so have an accept rank."""
+        ...
+
+    def take(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return clusters int64, shaped like `ids`; -1 without one, and for id -1."""
+        ...
+
+    def confidence(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return how surely samples are in their cluster, float32 in (0, 1]; 0 without one."""
+        ...
+
+    def accept_rank(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return places by falling confidence, int64, 0 = most confident; -1 without a cluster."""
+        ...
+
+    def members(self, level: int = 0) -> RowIndex:
+        """Return rows by cluster, then split, then group: what a `Pool` draws from."""
+        ...
+
+
 @dataclass(frozen=True)
 class EdgeLists:
     """Edges already decided for the anchors of a block.
@@ -173,6 +187,7 @@ class Block:
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
+        clusters: by name in the config.
     """
 
     anchors: np.ndarray
@@ -187,6 +202,7 @@ class Block:
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
+    clusters: Mapping[str, Clusters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -267,6 +283,21 @@ class Miner(Component, abc.ABC):
         return {}
 
     @property
+    def cluster_names(self) -> Sequence[str]:
+        """Sets of clusters that the miner reads."""
+        return ()
+
+    @property
+    def cluster_level(self) -> int:
+        """Level of them that it reads; 0 is the finest."""
+        return 0
+
+    @property
+    def acceptance(self) -> tuple[float, float] | None:
+        """Shares of samples accepted at the start and end of training, if clusters mask by them."""
+        return None
+
+    @property
     def wants_thresholds(self) -> bool:
         """Whether the miner reads calibrated thresholds of its graphs."""
         return False
@@ -316,18 +347,6 @@ def keep_first(ids: np.ndarray, reasons: np.ndarray, count: int) -> np.ndarray:
     return np.where(before < count, ids, NO_ID)
 
 
-def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Say for each of values [A, K] whether it stands in the same row of lists [A, E]; -1 never.
-
-    Returns:
-        bool [A, K].
-    """
-    found = np.zeros(values.shape, bool)
-    for column in range(lists.shape[1]):
-        found |= values == lists[:, column : column + 1]
-    return found & (values != NO_ID)
-
-
 def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
     """Say for each of others [A, K] whether the anchor is among its k nearest; -1 never.
 
@@ -345,49 +364,26 @@ def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> 
     return found
 
 
-def ranks_of(ids: np.ndarray) -> np.ndarray:
-    """Return int32 [A, K]: the place of each candidate in its row."""
-    return np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
-
-
-@dataclass(frozen=True)
-class Window:
-    """The first ranks of each anchor's list, with what no negative may be refused already.
-
-    Attributes:
-        ids: int64 [A, K], -1 fill.
-        similarities: float32 [A, K].
-        reasons: uint8 [A, K]: positive, false_negative, rank (before the window) or TAKEN.
-        ranks: int32 [A, K].
-        least: float32 [A], the similarity of the anchor's least similar positive.
-    """
-
-    ids: np.ndarray
-    similarities: np.ndarray
-    reasons: np.ndarray
-    ranks: np.ndarray
-    least: np.ndarray
-
-    @property
-    def allowed(self) -> np.ndarray:
-        """Say which candidates nothing refuses, bool [A, K]."""
-        return (self.ids != NO_ID) & (self.reasons == TAKEN)
-
-
-def negative_window(block: Block, space: str, ranks: tuple[int, int]) -> Window:
-    """Return what ranks [0, behind) of a graph offer as negatives.
+def measured(block: Block, space: str | None, ids: np.ndarray) -> np.ndarray:
+    """Return the similarities of anchors and others, float32 [A, K], NaN where not measured.
 
     Args:
-        block: the anchors; the graph `space` and the vectors of its two spaces are needed.
-        space: QUERY>BANK.
-        ranks: window [first, behind); candidates before it are refused by rank.
+        block: with the vectors of both spaces.
+        space: "QUERY>BANK", or None: nothing is measured.
+        ids: int64 [A, K], -1 fill.
     """
-    lists = block.graphs[space].rows(block.anchors)
-    least = least_positive(space, block.vectors, block.anchors, block.positives.ids, lists)
-    ids, similarities = (part[:, : ranks[1]] for part in lists)
-    reasons = np.full(ids.shape, TAKEN)
-    refuse(reasons, contains(block.positives.ids, ids), Reason.POSITIVE)
-    refuse(reasons, contains(block.false_negatives.ids, ids), Reason.FALSE_NEGATIVE)
-    places = ranks_of(ids)
-    refuse(reasons, places < ranks[0], Reason.RANK)
-    return Window(ids, similarities, reasons, places, least)
+    similarities = np.full(ids.shape, np.nan, np.float32)
+    if space:
+        query, bank = space.split(">")
+        anchors = block.vectors[query].rows(block.anchors)
+        for place in range(ids.shape[1]):
+            there = np.flatnonzero(ids[:, place] != NO_ID)
+            others = block.vectors[bank].rows(ids[there, place])
+            similarities[there, place] = pair_similarity(anchors[there], others)
+    return similarities
+
+
+def by_similarity(ids: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows of [A, K] by falling similarity, ties by id, empty places last."""
+    order = np.lexsort((ids, -similarities, ids == NO_ID))
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarities, order, axis=1)

@@ -1,6 +1,6 @@
 """Measurements that several miners share: similarities of listed pairs, s_pos, weighted draws.
 
-Miners reach them through `mining.base`.
+Miners reach them through `mining.base_lists`.
 """
 
 from __future__ import annotations

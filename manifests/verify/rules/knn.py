@@ -1,4 +1,4 @@
-"""The rule of `knn`: the first k of the list, mutual where asked, within bounds, hubs capped."""
+"""The rule of `knn`: the first k of the list, mutual where asked, within bounds and clusters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...schema import Reason, Role
+from ...schema import NO_ID, Reason, Role
 from ..context import Context, matrix
 from ..join import Edges
 from ..pairs import PairBlock
 from .base import ROUNDING, is_refused, listed_at, note
+from .cluster import of_edges
 
 _PROBED = 256
 """Edges of a block whose other ends are looked up: their lists stand anywhere in the table."""
@@ -40,14 +41,27 @@ def check(
             clear = sign * mine.similarity > sign * bound + ROUNDING
         wrong = is_refused(mine, reason) & clear
         note(context, mine, "refusal", wrong, f"refused by {name}, which it passes")
-    far = mine.rank >= settings["k"]
-    note(context, mine, "rank-window", far, f"looked at behind the {settings['k']} nearest")
+    if settings.get("within") is None:
+        far = mine.rank >= settings["k"]
+        note(context, mine, "rank-window", far, f"looked at behind the {settings['k']} nearest")
+    else:
+        _check_clusters(context, mine, settings)
     if settings.get("mutual"):
         _check_mutual(context, mine, settings["k"], described["space"])
     if settings.get("hub_cap") is not None:
         _check_hubs(context, mine, described)
     else:
         note(context, mine, "refusal", is_refused(mine, Reason.HUB_CAP), "there is no cap on hubs")
+
+
+def _check_clusters(context: Context, mine: Edges, settings: Mapping[str, Any]) -> None:
+    """The members of a constrained set share the anchor's cluster (Tejankar et al. 2022)."""
+    own, other = of_edges(context, mine, settings["within"], settings["level"])
+    same = (own == other) & (own != NO_ID)
+    taken = mine.is_role(Role.POSITIVE) & ~same
+    note(context, mine, "other-cluster", taken, f"taken out of cluster {settings['within']}")
+    wrong = is_refused(mine, Reason.OTHER_CLUSTER) & same
+    note(context, mine, "refusal", wrong, "refused as of another cluster, which is the anchor's")
 
 
 def _check_mutual(context: Context, mine: Edges, k: int, graph: str) -> None:

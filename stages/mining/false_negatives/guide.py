@@ -8,17 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from ....manifests.schema import NO_ID, Action, Reason, Role
-from ..base import (
-    TAKEN,
-    Block,
-    Decisions,
-    Miner,
-    contains,
-    is_mutual,
-    least_positive,
-    ranks_of,
-    refuse,
-)
+from ..base import TAKEN, Block, Decisions, Miner, contains, is_mutual, refuse
+from ..base_lists import least_positive, ranks_of
 
 
 class Guide(Miner):

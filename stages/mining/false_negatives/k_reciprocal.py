@@ -8,18 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Action, Reason, Role
-from ..base import (
-    TAKEN,
-    Block,
-    Decisions,
-    Encodings,
-    Miner,
-    Preparation,
-    contains,
-    jaccard_distances,
-    ranks_of,
-    refuse,
-)
+from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ..base_lists import Encodings, Preparation, jaccard_distances, ranks_of
 
 
 class KReciprocal(Miner):

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from ....manifests.schema import Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, ranks_of, refuse
+from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ..base_lists import ranks_of
 
 
 class Label(Miner):

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, ranks_of, refuse
+from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ..base_lists import ranks_of
 
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from ....manifests.fingerprint import draw_uniform
 from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Role
-from ..base import TAKEN, Block, Decisions, Miner, Pool, ranks_of, similarities_to
+from ..base import TAKEN, Block, Decisions, Miner, Pool
+from ..base_lists import ranks_of, similarities_to
 
 
 class Bcl(Miner):

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import Reason, Role
-from ..base import Block, Decisions, Miner, keep_first, negative_window, refuse
+from ..base import Block, Decisions, Miner, keep_first, refuse
+from ..base_lists import negative_window
 
 RATIO_FLOOR = 0.1
 """Below this similarity of the positive, `max_ratio` is held as a margin."""

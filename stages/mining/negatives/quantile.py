@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, negative_window, refuse
+from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base_lists import negative_window
 
 Rank = Annotated[int, Field(ge=0, le=2048)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from ....manifests.fingerprint import draw_uniform
 from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, draw_weighted, negative_window, refuse
+from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base_lists import draw_weighted, negative_window
 
 Rank = Annotated[int, Field(ge=0, le=2048)]
 

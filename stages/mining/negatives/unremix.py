@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from ....manifests.schema import Reason, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, Window, best_places, negative_window, refuse
+from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base_lists import Window, best_places, negative_window
 
 LEAST_WEIGHT = 1e-3
 """Importance of a candidate that is last in every component, so that no weight is zero."""

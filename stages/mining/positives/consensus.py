@@ -10,17 +10,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ....manifests.fingerprint import draw_uint64
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import (
-    TAKEN,
-    Block,
-    Decisions,
-    Miner,
-    fill_similarities,
-    keep_first,
-    ranks_of,
-    refuse,
-    similarities_to,
-)
+from ..base import TAKEN, Block, Decisions, Miner, keep_first, refuse
+from ..base_lists import fill_similarities, ranks_of, similarities_to
 
 PROBES = 4096
 """Random pairs from which the background of a space is measured."""

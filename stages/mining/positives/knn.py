@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, HubCuts, Miner, Preparation, is_mutual, keeps, refuse
+from ..base import TAKEN, Block, Decisions, Miner, is_mutual, keep_first, refuse
+from ..base_lists import HubCuts, Preparation, keeps
 
 
 class Knn(Miner):
@@ -20,7 +21,10 @@ class Knn(Miner):
     edges at the price of anchors without any. El Banani, Desai, Johnson, Learning Visual
     Representations via Language-Guided Sampling (LGSimCLR), 2023: the nearest by caption, k = 1;
     Li et al. (DeCLIP), 2022: the nearest caption is a positive of the image; Feizi et al.
-    (GPS-SSL), 2024: the nearest in any prior's space. For these, name another space.
+    (GPS-SSL), 2024: the nearest in any prior's space. For these, name another space. Tejankar et
+    al., Constrained Mean Shift (CMSF), 2022: with `within`, only candidates of the anchor's own
+    cluster count, so that they are distant and yet of its kind; the k nearest of them may stand
+    behind rank k (CMSF-KM: 50,000 clusters).
 
     Fidelity: frozen detector. The papers search a queue of the encoder that is being trained;
     here the space is fixed, so neighbours are better early and do not improve later.
@@ -44,15 +48,35 @@ class Knn(Miner):
     """Take only those that have the anchor among their own k nearest."""
     min_similarity: float | None = Field(default=None, ge=-1, le=1)
     """Refuse what is less similar than this."""
+    within: str | None = None
+    """A set of clusters: look at the k nearest of the anchor's cluster, as far as its list goes."""
+    level: int = Field(default=0, ge=0)
+    """Level of these clusters; 0 is the finest."""
     max_similarity: float | None = Field(default=None, ge=-1, le=1)
     """Refuse what is more similar than this: equal captions, say, at 0.999."""
     hub_cap: int | None = Field(default=None, ge=1)
     """How many anchors may list one sample among their k nearest; the less similar are refused."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Knn:
+        if self.within and self.hub_cap is not None:
+            raise ValueError("hub_cap counts the k nearest of all, so it cannot go with within")
+        return self
+
     @property
     def graph_names(self) -> Sequence[str]:
         """The one graph."""
         return (self.space,)
+
+    @property
+    def cluster_names(self) -> Sequence[str]:
+        """The clusters of `within`."""
+        return (self.within,) if self.within else ()
+
+    @property
+    def cluster_level(self) -> int:
+        """The level."""
+        return self.level
 
     @property
     def preparations(self) -> Mapping[str, Preparation]:
@@ -73,8 +97,14 @@ class Knn(Miner):
     def mine(self, block: Block) -> Decisions:
         """Take the first k of the anchor's list, as far as the settings allow."""
         graph = block.graphs[self.space]
-        ids, similarities = graph.rows(block.anchors, self.k)
+        ids, similarities = graph.rows(block.anchors, None if self.within else self.k)
         reasons = np.full(ids.shape, TAKEN)
+        if self.within:
+            clusters = block.clusters[self.within]
+            own = clusters.take(block.anchors, self.level)[:, None]
+            other = clusters.take(ids, self.level)
+            refuse(reasons, (own == NO_ID) | (other != own), Reason.OTHER_CLUSTER)
+            ids = keep_first(ids, reasons, self.k)
         if self.min_similarity is not None:
             refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)
         if self.max_similarity is not None:
