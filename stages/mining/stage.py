@@ -21,6 +21,7 @@ from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
 from .corrected import Correction, with_corrected
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
+from .prepare import StoredRows
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -33,8 +34,8 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
-            miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
+            ranks:<name>: what the miner names.
         hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
 
@@ -137,6 +138,11 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    asked = miner.preparations if isinstance(miner, Miner) else {}
+    prepared = {
+        name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
+        for name, stage in asked.items()
+    }
     clusters = {
         name: ClusterStore.of(name, inputs[f"clusters:{name}"], inputs[f"ranks:{name}"], columns)
         for name in (miner.cluster_names if isinstance(miner, Miner) else ())
@@ -157,6 +163,7 @@ def open_blocks(
             false_negatives=lists[Role.FALSE_NEGATIVE],
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
+            prepared=prepared,
             seed=seed,
             captions=captions.own(part) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),
