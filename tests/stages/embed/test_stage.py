@@ -13,7 +13,7 @@ from PIL import Image
 from vector_corpus import gather, run_stage
 
 from curate.manifests.artifact import Draft
-from curate.stages.embed._shards import Pictures
+from curate.manifests.pictures import Pictures
 from curate.stages.embed.base import Encoder
 from curate.stages.embed.open_clip import OpenClip
 from curate.stages.embed.stage import Embed
