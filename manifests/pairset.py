@@ -17,7 +17,12 @@ from .vectors import Rows, VectorStore, starts_of
 MANIFEST = "manifest.json"
 IMAGES = "images"
 """Folder of the tars that a pairset holds itself, because its corpus was in none."""
-FOLDERS = ("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index", IMAGES)
+ASSETS = "assets"
+"""Folder of generated pictures: their table, their tars, and their embeddings."""
+FOLDERS = (
+    *("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index"),
+    *(IMAGES, ASSETS),
+)
 """Folders that hold only what the manifest lists."""
 
 

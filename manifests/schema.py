@@ -68,6 +68,7 @@ class Reason(StrEnum):
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
+    NEARER_OTHER = "nearer_other"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -227,6 +228,34 @@ nothing clustered the corpus. `rule` names the miners that filled the row: "knn+
 More columns may follow, see `PAIR_EXTRAS`."""
 
 
+ASSETS = pa.schema(
+    [
+        *_required(
+            ("asset_id", pa.int64()),
+            ("key", pa.string()),
+            ("anchor_id", pa.int64()),
+            ("shard", pa.string()),
+            ("offset", pa.int64()),
+            ("size", pa.int64()),
+            ("sha256", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("generator", pa.string()),
+            ("recipe", pa.string()),
+        ),
+        pa.field("similarity", pa.float32()),
+        pa.field("hardness", pa.float32()),
+        pa.field("nearest_id", pa.int64()),
+        pa.field("nearest_similarity", pa.float32()),
+    ]
+)
+"""`assets`: one row a generated picture, by section of `generate`, then by anchor; ids are dense.
+
+`key` is SECTION/ANCHOR-NUMBER; `shard` a tar below the pairset; `recipe` JSON. `similarity` is the
+cosine to the anchor in the frozen space, `hardness` 1 - similarity, `nearest_id` the nearest
+sample of the anchor's split and of another group, with its cosine; null without a vector."""
+
+
 @dataclass(frozen=True)
 class Extra:
     """A list column of `pairs` that is there only when something in the run mines it.
@@ -252,6 +281,8 @@ PAIR_EXTRAS = (
     Extra("soft_targets", FLOATS, "S", "S"),
     Extra("negative_texts", TEXTS, "T", "T"),
     Extra("synthetic", MIXES, "Y", "Y"),
+    Extra("positive_asset_ids", IDS, "A", "A"),
+    Extra("positive_asset_valid_from", FLOATS, "A", "A"),
 )
 """Columns behind those of `PAIRS`, in this order.
 
@@ -259,7 +290,9 @@ PAIR_EXTRAS = (
 it holds. `soft_ids`, `soft_targets`: samples and the share of each in the anchor's soft target;
 what is missing to 1 was cut off with the tail. `negative_texts`: captions that are wrong for the
 anchor's image, "" padding. `synthetic`: recipes of synthetic negatives, a_id -1 padding; b_id -1
-where the second parent is the anchor's own embedding or none."""
+where the second parent is the anchor's own embedding or none. `positive_asset_ids`: generated
+pictures that are positives of the anchor (ids of `assets`, no sample ids), -1 padding, most similar
+first; `positive_asset_valid_from` as above."""
 
 
 def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
@@ -302,7 +335,7 @@ def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
         return pairs_schema(manifest["counts"])
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
-    return {"rejects": REJECTS, "edges": EDGES}.get(table)
+    return {"rejects": REJECTS, "edges": EDGES, "assets": ASSETS}.get(table)
 
 
 def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:

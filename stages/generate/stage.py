@@ -181,7 +181,7 @@ class _Places:
 
     def read(self, sample: int) -> Image.Image | str | None:
         """Return the picture of a sample, why it cannot be had, or None where it has none."""
-        name = self.names[self.shard[sample]]
+        name = self.names[int(self.shard[sample])]
         if not name:
             return None
         return self.pictures.read(name, int(self.offset[sample]), int(self.size[sample]))

@@ -16,10 +16,12 @@ import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
+from .base_assets import AssetLists
 from .lookup import LabelSets, Pool, RowIndex
 
 __all__ = [
     "TAKEN",
+    "AssetLists",
     "Block",
     "Decisions",
     "EdgeLists",
@@ -144,6 +146,7 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        assets: generated pictures of the anchors, by section of `generate`.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
     """
@@ -156,6 +159,7 @@ class Block:
     false_negatives: EdgeLists
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    assets: Mapping[str, AssetLists] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -175,6 +179,7 @@ class Decisions:
         valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
         texts: object [A, K] of str or None: captions that the miner made, each at a place where
             `ids` is -1. None for miners that make none.
+        assets: object [A, K] of str or None: keys of generated pictures, likewise.
         facts: small JSON facts about what the miner used, the same for every block.
     """
 
@@ -188,15 +193,17 @@ class Decisions:
     action: str | None = None
     valid_from: np.ndarray | None = None
     texts: np.ndarray | None = None
+    assets: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def there(self) -> np.ndarray:
         """Which places hold a candidate, bool [A, K]."""
         there = self.ids != NO_ID
-        if self.texts is None:
-            return there
-        return there | self.texts.astype(bool)
+        for made in (self.texts, self.assets):
+            if made is not None:
+                there = there | made.astype(bool)
+        return there
 
 
 class Miner(Component, abc.ABC):
@@ -225,6 +232,11 @@ class Miner(Component, abc.ABC):
     @property
     def space_names(self) -> Sequence[str]:
         """Spaces whose vectors the miner reads."""
+        return ()
+
+    @property
+    def asset_names(self) -> Sequence[str]:
+        """Sections of `generate` whose pictures the miner takes."""
         return ()
 
     @property

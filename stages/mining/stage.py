@@ -14,6 +14,7 @@ from ...manifests.errors import DataError
 from ...manifests.schema import Role
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
+from .assets import open_assets
 from .base import Block, Decisions, Miner
 from .base_mixer import Mixer
 from .columns import BYTES_A_SAMPLE, Columns
@@ -31,6 +32,7 @@ class Mine(Stage):
     Inputs:
         samples, groups: always.
         graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
+        assets:<name>, measured:<name>: generated pictures that it names, and their measures.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -125,6 +127,7 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    assets = open_assets(inputs, miner.asset_names if isinstance(miner, Miner) else ())
     earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
     starts = dict(zip(samples.parts, samples.starts(), strict=False))
 
@@ -140,6 +143,7 @@ def open_blocks(
             false_negatives=lists[Role.FALSE_NEGATIVE],
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
+            assets=assets(part, anchors),
             seed=seed,
         )
 
