@@ -100,6 +100,21 @@ class Duplicates(_Section):
     threshold: float = Field(default=0.985, gt=0, le=1)
 
 
+class Generated(BaseModel):
+    """Generated pictures of every sample; other keys are the generator's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    generator: str
+    count: int = Field(default=8, ge=1, le=64)
+    space: str = "image"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the generator."""
+        return dict(self.model_extra or {})
+
+
 class Entry(BaseModel):
     """One miner in a list; other keys are the miner's."""
 
@@ -154,6 +169,7 @@ class Config(_Section):
     spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
+    generate: dict[SpaceName, Generated] = Field(default_factory=dict)
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()

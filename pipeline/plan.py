@@ -33,6 +33,7 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
+from .assets import plan_assets, plan_tables
 from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
@@ -105,6 +106,11 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     _plan_groups(plan, config)
     for graph in graphs:
         _plan_graph(plan, graph, config)
+    encoders = {
+        node.stage.space: node.stage.encoder for node in plan.nodes if isinstance(node.stage, Embed)
+    }
+    for node in plan_assets(config, encoders):
+        plan.add_map(*node)
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
@@ -285,6 +291,10 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
         sources = _sources(item.id, item.miner, miners[:position], config)
+        for name in item.miner.asset_names:
+            _need(name in config.generate, item.id, f"generate: {name}")
+            sources[f"assets:{name}"] = f"generate:{name}"
+            sources[f"measured:{name}"] = f"measured:{name}"
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
@@ -326,6 +336,7 @@ def _reference(item: PlannedMiner) -> MinerRef:
         places=miner.positive_capacity,
         soft=miner.capacity if miner.role is Role.SOFT else 0,
         texts=miner.capacity if miner.makes_texts else 0,
+        assets=miner.capacity if miner.asset_names else 0,
         scheduled=miner.is_scheduled,
     )
 
@@ -344,7 +355,10 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
     mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
-    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions})
+    assets = {f"assets:{name}": f"generate:{name}" for name in config.generate}
+    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions, **assets})
+    for node in plan_tables(config):
+        plan.add_map(*node)
     plan.add_map("final_samples", FinalSamples(), base)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")

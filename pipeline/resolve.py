@@ -167,6 +167,8 @@ def _apply(
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
         _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
+        if run.get("generate"):
+            _fill(body.setdefault("generate", {}), run["generate"])
     lengths: dict[str, int] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():

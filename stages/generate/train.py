@@ -44,7 +44,7 @@ class Plan:
 
     px: int = 64
     steps: int = 1500
-    batch: int = 32
+    batch: int = 16
     pictures: int = 20_000
     seed: int = 0
 
@@ -112,12 +112,13 @@ def train(
         codes = model.encode(batch)
         made = model.decode(codes + _NOISE * torch.randn_like(codes))
         absolute = functional.l1_loss(made, batch)
+        now = float(absolute.detach())
         loss = absolute + functional.mse_loss(made, batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-        error = 0.98 * error + 0.02 * float(absolute) if step else float(absolute)
+        error = 0.98 * error + 0.02 * now if step else now
         if step % 100 == 99:
             say(
                 f"step {step + 1} of {plan.steps}: mean error {error:.4f}, "

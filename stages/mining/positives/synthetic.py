@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, Miner, refuse
@@ -53,12 +53,6 @@ class Synthetic(Miner):
     """Similarity from which an asset is a copy."""
     schedule: float | None = Field(default=None, gt=0, le=1)
     """Training progress at which the hardest holds; None: all hold from the start."""
-
-    @model_validator(mode="after")
-    def _has_a_band(self) -> Synthetic:
-        if self.below <= 0 and self.above > 0.5:
-            raise ValueError(f"below {self.below:g} leaves nothing above random pairs")
-        return self
 
     @property
     def asset_names(self) -> Sequence[str]:
