@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ..assets import has_assets
 from ..pairset import Pairset
+from .assets import check_assets
 from .context import Context
 from .edges import check_edges
 from .embeddings import check_embeddings
@@ -63,6 +65,7 @@ Check = Callable[[Context], None]
 def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
     """Return name, tables that must be whole, and function of each check, in order."""
     graphs = [name for name in context.pairset.manifest["tables"] if name.startswith("neighbors/")]
+    assets = ("assets",) if has_assets(context.pairset) else ()
     return [
         ("manifest", (), check_manifest),
         ("files", (), check_files),
@@ -72,9 +75,10 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("samples", ("samples",), check_samples),
         ("groups", ("samples",), check_groups),
         ("neighbors", ("samples", *graphs), check_neighbors),
+        ("assets", ("samples", *assets), check_assets),
         ("edges", ("samples", "edges"), check_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
-        ("explanations", ("samples", "edges", "pairs"), _check_explanations),
+        ("explanations", ("samples", "edges", "pairs", *assets), _check_explanations),
         ("images", ("samples",), check_images),
     ]
 

@@ -1,8 +1,8 @@
 """Train the small autoencoder: `python -m curate.stages.generate.train CORPUS -o weights`.
 
 CORPUS is a folder with pictures or tars of pictures (what `curate sample` writes, for one), at any
-depth. Mean absolute and squared error of pixels, Adam, a cosine from 2e-3 to nothing; the decoder
-sees codes with noise. Two minutes on two CPU cores do for the sample corpus.
+depth. The codes are principal components, which are solved for; the decoder's network learns the
+mean absolute and squared error of pixels from codes with noise: Adam, a cosine from 2e-3 to 0.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Plan:
     """
 
     px: int = 64
-    steps: int = 1500
+    steps: int = 1000
     batch: int = 16
     pictures: int = 20_000
     seed: int = 0
@@ -98,8 +98,10 @@ def train(
     """
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
-    model = Autoencoder(plan.px).to(device).train()
-    optimiser = torch.optim.Adam(model.parameters(), _RATE)
+    model = Autoencoder(plan.px)
+    model.fit(pictures)
+    model = model.to(device).train()
+    optimiser = torch.optim.Adam(model.refine.parameters(), _RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / plan.steps)))
     )
