@@ -9,6 +9,7 @@ pictures are soft and fine detail is lost. It is no diffusion model and no GAN.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...manifests.errors import ConfigError
-from ...manifests.fingerprint import file_digest
+from ...manifests.fingerprint import canonical_json, file_digest
 
 FORMAT = "curate-autoencoder/1"
 CHANNELS = 48
 """Channels of a code, of the 192 numbers of a patch; a code has an eighth of the picture's side."""
 PATCH = 8
+_ABOUT = "curate"
 _WIDTH = 96
 _FLOOR = 1e-4
 """Least standard deviation of a component: a flat corpus must not divide by zero."""
@@ -109,9 +111,9 @@ class Codec:
         """
         try:
             with safe_open(path, "pt") as file:
-                about = file.metadata() or {}
+                about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
                 state = {name: file.get_tensor(name) for name in file.keys()}
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ConfigError(
                 f"{path}: no weights of a generator ({error}). Make some: {TRAIN}"
             ) from error
@@ -159,7 +161,9 @@ def noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
 def save(model: Autoencoder, path: Path, about: Mapping[str, str]) -> None:
     """Write the weights; equal weights give equal bytes."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, path, {"format": FORMAT, "px": str(model.px), **about})
+    # One entry: safetensors writes several in an order of its own.
+    note = canonical_json({**about, "format": FORMAT, "px": model.px})
+    save_file(state, path, {_ABOUT: note})
 
 
 def weights_digest(path: str, name: str) -> str:

@@ -38,7 +38,7 @@ class Offset(Generator):
     """The weights, from `python -m curate.stages.generate.train`."""
     near: float = Field(default=0.1, ge=0)
     """Offset of the first candidate; codes have variance 1."""
-    far: float = Field(default=0.8, ge=0)
+    far: float = Field(default=0.5, ge=0)
     """Offset of the last candidate."""
 
     @model_validator(mode="after")

@@ -174,7 +174,7 @@ class _Places:
         there = held["shard"] != known["shard"].get("", -1)
         pools = {
             code: np.flatnonzero(there & (held["split"] == code))
-            for code in known["split"].values()
+            for code in np.unique(held["split"][there]).tolist()
         }
         names = tuple(str(name) for name in known["shard"])
         return cls(pictures=pictures, names=names, pools=pools, **held)

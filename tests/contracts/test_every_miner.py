@@ -9,7 +9,7 @@ import pytest
 
 from curate.manifests.schema import REASONS, Role
 from curate.stages import registry
-from curate.stages.mining.base import Block, EdgeLists, LabelSets, Miner
+from curate.stages.mining.base import AssetLists, Block, EdgeLists, LabelSets, Miner
 from curate.stages.mining.columns import Columns
 
 PACKAGES = {
@@ -79,8 +79,20 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         false_negatives=lists[1],
         negatives=EdgeLists.none(len(anchors)),
         thresholds={"image>image": {"attract": 0.9, "eliminate": 0.5}},
+        assets={"assets": assets_of(anchors)},
         seed=3,
     )
+
+
+def assets_of(anchors) -> AssetLists:
+    shape = (len(anchors), 10)
+    keys = np.array([[f"assets/{i}-{c}" for c in range(10)] for i in anchors], object)
+    keys = keys.reshape(shape)
+    keys[::3, 7:] = None
+    sims = ((anchors[:, None] * 7 + np.arange(10)) % 21 / 20).astype(np.float32)
+    ids = np.where((anchors[:, None] + np.arange(10)) % 2 == 0, -1, 5)
+    random = np.linspace(-0.5, 0.4, 1001).astype(np.float32)
+    return AssetLists(keys, sims, ids, np.full(shape, 0.5, np.float32), random)
 
 
 def vectors_of(kind, n=N):
