@@ -175,7 +175,12 @@ def test_an_empty_block_gives_nothing(miner):
     full = block_of(vectors_of("plain"), k=16)
     none = EdgeLists.none(0)
     empty = dataclasses.replace(
-        full, anchors=full.anchors[:0], positives=none, false_negatives=none, negatives=none
+        full,
+        anchors=full.anchors[:0],
+        positives=none,
+        false_negatives=none,
+        negatives=none,
+        assets={"assets": assets_of(full.anchors[:0])},
     )
     found = miner.mine(empty)
     well_formed(miner, empty, found)
