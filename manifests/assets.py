@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from .pairset import Pairset
-from .schema import ASSETS
+from .schema_assets import ASSETS
 from .tables import open_parquet
 
 TABLE = "assets"

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import explain_clusters
 from .assets import assets_between, has_assets, quantile
+from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
 from .schema import NO_ID, Reason, Role
@@ -43,6 +45,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
     others += [item[name] for item in recipes for name in ("a_id", "b_id") if item[name] != NO_ID]
     samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
+    words = ClusterWords(pairset, anchor, edges)
     names = {(place["role"], place["sample_id"]) for place in places}
     assets = _assets(pairset, anchor)
     near = {row["nearest_id"] for row in assets.values() if row["nearest_id"] is not None}
@@ -59,7 +62,9 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
         "pair": pair,
         "row": places,
-        "edges": [_described(pairset, edge, samples, anchor, names, assets) for edge in edges],
+        "edges": [
+            _described(pairset, edge, samples, anchor, names, (words, assets)) for edge in edges
+        ],
         "synthetic": [
             {
                 **item,
@@ -108,10 +113,11 @@ def _described(
     samples: Mapping[int, Mapping[str, Any]],
     anchor: int,
     names: set[tuple[str, int | str]],
-    assets: Mapping[str, Mapping[str, Any]],
+    more: tuple[ClusterWords, Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
+    words, assets = more
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
-    settings = dict(miner["settings"])
+    settings = {**miner["settings"], **words.of(edge, miner["settings"])}
     if settings.get("threshold") == "calibrated":
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
@@ -165,7 +171,8 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
         found = f"{edge['action']}: {_similarity(edge)}{above}"
-        return f"{found}, {where}" if where else found
+        more = (where, explain_clusters.shared(settings), explain_clusters.accepted(edge, settings))
+        return ", ".join([found, *(text for text in more if text)])
     if edge["role"] == Role.SOFT:
         return f"soft target: {edge['weight']:.4f} of it ({_similarity(edge)}, {where})"
     if edge["asset"]:
@@ -180,12 +187,15 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         limits = " and ".join(f"<= {text}" for text in cut.values())
         found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
         return f"{found}, {limits}" if limits else found
+    both = explain_clusters.shared(settings)
+    if not where and both:
+        return f"positive: {both}"
     if not where:
         label = f" of label {other.get('label')!r}" if other.get("label") else ""
         own = settings.get("only_missing") is not None or edge["miner"].startswith("self_aug")
         return "positive: another view of itself" if own else f"positive: a sample{label}"
     mutual = ", mutual" if settings.get("mutual") else ""
-    return f"positive: {_similarity(edge)}, {where}{mutual}"
+    return ", ".join([f"positive: {_similarity(edge)}, {where}{mutual}", *([both] if both else [])])
 
 
 def _rank(edge: Edge) -> str:
@@ -260,6 +270,9 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+    Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
+    Reason.OTHER_CLUSTER: lambda e, s, a, o: explain_clusters.other_cluster(s),
+    Reason.NOT_ACCEPTED: lambda e, s, a, o: explain_clusters.not_accepted(s),
     Reason.NEARER_OTHER: lambda e, s, a, o: (
         f"{_similarity(e)}, but {o['nearest'].get('key')!r} of another group is nearer to it "
         f"({o['asset'].get('nearest_similarity') or 0:.4f})"

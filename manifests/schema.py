@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .schema_assets import ASSETS
+
 FORMAT = "pairset/1"
 NO_ID = -1
 """What an empty place in a list of ids holds."""
@@ -22,6 +24,8 @@ ATTRIBUTE_PREFIX = "attr_"
 """Attribute `camera` of the corpus is column `attr_camera` of `samples`."""
 NEIGHBORS_PREFIX = "neighbors/"
 """The graph "image>image" is table "neighbors/image>image" of the manifest."""
+CLUSTERS_PREFIX = "clusters/"
+"""The set of clusters "terrain" is table "clusters/terrain" of the manifest."""
 ORDER = "feistel4-v1"
 """The algorithm that orders an epoch; another one gets another name."""
 
@@ -68,6 +72,9 @@ class Reason(StrEnum):
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
+    TRUE_CAPTION = "true_caption"
+    OTHER_CLUSTER = "other_cluster"
+    NOT_ACCEPTED = "not_accepted"
     NEARER_OTHER = "nearer_other"
 
 
@@ -228,34 +235,6 @@ nothing clustered the corpus. `rule` names the miners that filled the row: "knn+
 More columns may follow, see `PAIR_EXTRAS`."""
 
 
-ASSETS = pa.schema(
-    [
-        *_required(
-            ("asset_id", pa.int64()),
-            ("key", pa.string()),
-            ("anchor_id", pa.int64()),
-            ("shard", pa.string()),
-            ("offset", pa.int64()),
-            ("size", pa.int64()),
-            ("sha256", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("generator", pa.string()),
-            ("recipe", pa.string()),
-        ),
-        pa.field("similarity", pa.float32()),
-        pa.field("hardness", pa.float32()),
-        pa.field("nearest_id", pa.int64()),
-        pa.field("nearest_similarity", pa.float32()),
-    ]
-)
-"""`assets`: one row a generated picture, by section of `generate`, then by anchor; ids are dense.
-
-`key` is SECTION/ANCHOR-NUMBER; `shard` a tar below the pairset; `recipe` JSON. `similarity` is the
-cosine to the anchor in the frozen space, `hardness` 1 - similarity, `nearest_id` the nearest
-sample of the anchor's split and of another group, with its cosine; null without a vector."""
-
-
 @dataclass(frozen=True)
 class Extra:
     """A list column of `pairs` that is there only when something in the run mines it.
@@ -295,6 +274,23 @@ pictures that are positives of the anchor (ids of `assets`, no sample ids), -1 p
 first; `positive_asset_valid_from` as above."""
 
 
+CLUSTERS = pa.schema(
+    _required(
+        ("sample_id", pa.int64()),
+        ("cluster_ids", IDS),
+        ("confidences", FLOATS),
+        ("accept_ranks", IDS),
+    )
+)
+"""`clusters/<name>`: one row a sample, one place a level, the finest first; -1 / 0.0 / -1 where a
+sample is in no cluster. Accept ranks number those that are, by falling confidence."""
+
+ACCEPT_RANK = "accept_rank"
+"""Column of `samples`, int64, that is there only where the manifest has `mask_schedules`: of two
+samples with one `cluster_id`, neither contrasts the other once the ranks of both are below
+floor(r(p) * ranked) at training progress p."""
+
+
 def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     """Return the schema of `pairs` of a pairset with these `counts`."""
     extras = [
@@ -305,11 +301,12 @@ def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     return pa.schema([*PAIRS, *extras])
 
 
-def samples_schema(attributes: dict[str, str]) -> pa.Schema:
+def samples_schema(attributes: dict[str, str], accept_rank: bool = False) -> pa.Schema:
     """Return the schema of `samples` with the corpus's attribute columns.
 
     Args:
         attributes: name of each attribute and its type: "string", "float" or "time".
+        accept_rank: whether there is a column ACCEPT_RANK, before the attributes.
     """
     kinds: dict[str, Any] = {
         "string": pa.string(),
@@ -319,22 +316,25 @@ def samples_schema(attributes: dict[str, str]) -> pa.Schema:
     extra = [
         pa.field(ATTRIBUTE_PREFIX + name, kinds[kind]) for name, kind in sorted(attributes.items())
     ]
-    return pa.schema([*SAMPLES, *extra])
+    ranks = [pa.field(ACCEPT_RANK, pa.int64(), nullable=False)] if accept_rank else []
+    return pa.schema([*SAMPLES, *ranks, *extra])
 
 
 def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
-        table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+        table: "samples", "rejects", "edges", "pairs", "neighbors/<graph>" or "clusters/<name>".
         manifest: of the pairset; its `attributes` and `counts` decide columns.
     """
     if table == "samples":
-        return samples_schema(dict(manifest["attributes"]))
+        return samples_schema(dict(manifest["attributes"]), bool(manifest.get("mask_schedules")))
     if table == "pairs":
         return pairs_schema(manifest["counts"])
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
+    if table.startswith(CLUSTERS_PREFIX):
+        return CLUSTERS
     return {"rejects": REJECTS, "edges": EDGES, "assets": ASSETS}.get(table)
 
 
@@ -346,6 +346,9 @@ def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
     if table.startswith(NEIGHBORS_PREFIX):
         k = int(manifest["neighbors"][table.removeprefix(NEIGHBORS_PREFIX)]["k"])
         return {"neighbor_ids": k, "similarities": k}
+    if table.startswith(CLUSTERS_PREFIX):
+        levels = len(manifest["clusters"][table.removeprefix(CLUSTERS_PREFIX)]["levels"])
+        return {column: levels for column in CLUSTERS.names if column != "sample_id"}
     if table != "pairs":
         return {}
     counts = manifest["counts"]

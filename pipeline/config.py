@@ -20,12 +20,17 @@ from pydantic import (
     ValidationError,
 )
 
+from ..manifests import losses
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
+from ..stages.batches.base import Planner
+from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
+from . import clusters
+from .generated import Generated
 from .yaml_file import Document
 
 MINERS = {
@@ -37,6 +42,10 @@ MINERS = {
 """Sections of miners, in the order in which they run, and the package of each."""
 MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -100,21 +109,6 @@ class Duplicates(_Section):
     threshold: float = Field(default=0.985, gt=0, le=1)
 
 
-class Generated(BaseModel):
-    """Generated pictures of every sample; other keys are the generator's."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    generator: str
-    count: int = Field(default=8, ge=1, le=64)
-    space: str = "image"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the generator."""
-        return dict(self.model_extra or {})
-
-
 class Entry(BaseModel):
     """One miner in a list; other keys are the miner's."""
 
@@ -125,6 +119,19 @@ class Entry(BaseModel):
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of the miner."""
+        return dict(self.model_extra or {})
+
+
+class BatchEntry(BaseModel):
+    """One planner in the list of batches; other keys are the planner's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    planner: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the planner."""
         return dict(self.model_extra or {})
 
 
@@ -140,19 +147,25 @@ class Output(_Section):
     positives: int | None = Field(default=None, ge=1, le=64)
     negatives: int = Field(default=4, ge=0, le=1024)
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    cluster: str | None = None
+    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
 
 
 class Loss(BaseModel):
-    """What the trainer must do; copied into manifest.json (algorithms.md §0.2)."""
+    """What the trainer must do: a kind of `manifests.losses` and its settings.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
+    """
 
-    t: float = Field(default=0.1, gt=0)
-    pos_in_denom: Literal["self", "all", "none"] = "self"
-    tau_plus: float = Field(default=0.0, ge=0, lt=1)
-    beta: float = Field(default=0.0, ge=0)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str = losses.DEFAULT
+
+    def block(self) -> dict[str, Any]:
+        """Return the whole block."""
+        return losses.parse(self.model_dump()).block()
 
 
 class Budget(_Section):
@@ -170,9 +183,11 @@ class Config(_Section):
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
     generate: dict[SpaceName, Generated] = Field(default_factory=dict)
+    clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    batches: tuple[BatchEntry, ...] = ()
     soft: tuple[Entry, ...] = ()
     synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
@@ -217,8 +232,12 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
+    clusters.check(config)
+    _check_loss(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     build_mixers(config)
     return config
 
@@ -244,6 +263,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(
@@ -348,6 +373,15 @@ def graph_spaces(name: str) -> tuple[str, str]:
     if not (query and sign and bank) or ">" in bank:
         raise ConfigError(f"{name!r} is not a graph; write QUERY>BANK, such as image>image.")
     return query, bank
+
+
+def _check_loss(config: Config, document: Document) -> None:
+    lines = [
+        f"{document.place(('loss', key))}: loss.{key}: {text}."
+        for key, text in losses.problems(config.loss.model_dump()).items()
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def _check_graphs(config: Config, document: Document) -> None:

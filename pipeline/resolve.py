@@ -15,10 +15,11 @@ from typing import Any
 
 from ..manifests import storage
 from ..manifests.errors import ConfigError, UsageError
+from ..manifests.losses import DEFAULT as DEFAULT_LOSS
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
-from .config import MINERS, Config, load
+from .config import BATCHES, MINERS, Config, load
 from .yaml_file import Document
 
 ENCODERS = "curate.stages.embed"
@@ -59,7 +60,8 @@ def resolve(request: Request) -> Config:
     if not names and not any(body.get(section) for section in LISTS):
         names = [DEFAULT_RECIPE]
     if names:
-        decided = {text.split("=")[0].removeprefix("loss.") for text in request.sets}
+        pairs = (text.partition("=") for text in request.sets if text.startswith("loss."))
+        decided = {key.removeprefix("loss."): value for key, _, value in pairs}
         _apply([recipe(name) for name in names], body, document, decided)
         body["recipes"] = names
     for text in request.sets:
@@ -155,36 +157,50 @@ def recipe(name: str) -> Document:
 
 
 def _apply(
-    recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
+    recipes: Sequence[Document],
+    body: dict[str, Any],
+    document: Document,
+    decided: Mapping[str, str],
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in LISTS:
+    for section in (*LISTS, BATCHES):
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
-            raise ConfigError(f"{place}: {section}: a list of miners is expected.")
+            what = "planners" if section == BATCHES else "miners"
+            raise ConfigError(f"{place}: {section}: a list of {what} is expected.")
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
-        _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
+        for section in ("neighbors", "clusters"):
+            _fill(body.setdefault(section, {}), run.get(section) or {})
         if run.get("generate"):
             _fill(body.setdefault("generate", {}), run["generate"])
-    lengths: dict[str, int] = {}
+    lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():
-            lengths[key] = max(lengths.get(key, 0), value)
+            known = lengths.setdefault(key, value)
+            lengths[key] = known if isinstance(value, str) else max(known, value)
     if len(runs) > 1:
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
     _fill(body.setdefault("output", {}), lengths)
-    _fill(body.setdefault("loss", {}), _one_loss(runs, {*decided, *(body.get("loss") or {})}))
+    own = {**(body.setdefault("loss", {}) or {}), **decided}
+    _fill(body["loss"], _one_loss(runs, own))
 
 
-def _one_loss(runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: set[str]) -> dict[str, Any]:
+def _one_loss(
+    runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: Mapping[str, Any]
+) -> dict[str, Any]:
     loss: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for name, run in runs:
-        for key, value in (run.get("loss") or {}).items():
+        wanted = run.get("loss") or {}
+        if wanted:
+            wanted = {"kind": DEFAULT_LOSS, **wanted}
+        if wanted and chosen.get("kind", wanted["kind"]) != wanted["kind"]:
+            continue  # Settings of one kind mean nothing to another.
+        for key, value in wanted.items():
             if key in loss and loss[key] != value and key not in chosen:
                 raise ConfigError(
                     f"recipes {owner[key]} and {name} want different losses: {key} is "
@@ -263,7 +279,7 @@ def _graphs(body: dict[str, Any]) -> None:
     graphs = body.setdefault("neighbors", {})
     if not isinstance(graphs, dict):
         return
-    for section in LISTS:
+    for section in (*LISTS, BATCHES):
         for entry in body.get(section) or ():
             for name in _graphs_of(entry):
                 graphs.setdefault(name, {})

@@ -22,7 +22,7 @@ class TrainOptions:
 
     Attributes:
         steps: batches in all.
-        batch_size: pairs a batch.
+        batch_size: pairs a batch; None for 128, or the plan's.
         image_px: side of the images, pixels.
         lr: peak learning rate of AdamW; warms up over `warmup` of the steps, then falls to 0
             along a cosine.
@@ -30,10 +30,15 @@ class TrainOptions:
         warmup: share of the steps, 0..1.
         encoder: "conv" or a torchvision ResNet.
         projection: width of the projection head.
-        loss: settings of the loss that replace those of the manifest.
+        loss: settings of the loss that replace those of the manifest; all of them where it names
+            another kind.
         augmentation: of all views.
         mask: whether false negatives and near-duplicates are masked.
         hard_negatives: whether the listed hard negatives are used.
+        order: "global", "block" or "plan"; see `PairStream`.
+        plan: name of the plan of order "plan".
+        positives_per_anchor: positives that an anchor draws each time, by their weights; 0 for
+            all; None for what suits the loss: all where they meet in one formula, else one.
         split: pairs of this split; None for "train" where there is one.
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
@@ -46,7 +51,7 @@ class TrainOptions:
     """
 
     steps: int = 500
-    batch_size: int = 128
+    batch_size: int | None = None
     image_px: int = 64
     lr: float = 1e-3
     weight_decay: float = 1e-4
@@ -57,6 +62,9 @@ class TrainOptions:
     augmentation: Augmentation = field(default_factory=Augmentation)
     mask: bool = True
     hard_negatives: bool = True
+    order: str = "global"
+    plan: str | None = None
+    positives_per_anchor: int | None = None
     split: str | None = None
     seed: int = 0
     device: str = "auto"

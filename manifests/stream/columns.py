@@ -25,6 +25,7 @@ from ..pairset import Pairset
 from ..schema import NO_ID, SAMPLES, list_matrix
 from ..tables import open_parquet
 from .extras import Allocate, extra_bytes, read_extras
+from .schedules import read_schedules, schedule_bytes
 
 _BLOCK = 1 << 20
 
@@ -51,7 +52,8 @@ class Columns:
     after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
     samples: shard (code), offset, size [N + G]; groups int64 [N + G, C] (-1 equals nothing), where
     the last G rows are the generated pictures of `assets`: asset a is row N + a;
-    caption_starts [N + 1] and caption_bytes, when asked for.
+    caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
+    adds.
 
     Attributes:
         arrays: the arrays.
@@ -129,6 +131,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
     total += extra_bytes(pairset, request.captions)
     total += counts.get("assets", 0) * (20 + 8 * len(request.groups))
+    total += schedule_bytes(pairset)
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -164,6 +167,7 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
     blocks = partial(_blocks, pairset, "pairs")
     methods = read_extras(pairset, blocks, remember, request.captions)
     _read_samples(pairset, request, shards, remember)
+    read_schedules(pairset, partial(_blocks, pairset, "samples"), remember)
     samples = pairset.counts["samples"] if pairset.counts.get("assets") else None
     names = (tuple(splits.known), tuple(shards.known))
     return Columns(arrays, *names, methods=methods, samples=samples)

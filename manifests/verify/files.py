@@ -92,6 +92,7 @@ def _listed_files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     yield from (("images", entry) for entry in manifest["images"])
     for item in manifest.get("assets", {}).values():
         yield from (("assets", entry) for entry in (*item["shards"], *item["vectors"]))
+    yield from ((f"plans/{entry['name']}", entry) for entry in manifest.get("plans", ()))
     yield from (("documents", entry) for entry in manifest.get("documents", ()))
 
 

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from ...manifests.artifact import Artifact
 from ...manifests.pairset import ASSETS as FOLDER
-from ...manifests.schema import ASSETS, FLOATS, IDS, NO_ID, padded_list
+from ...manifests.schema import FLOATS, IDS, NO_ID, padded_list
+from ...manifests.schema_assets import ASSETS
 from ..base import Inputs
 from .final import _Final
 from .rows import Lists

@@ -9,7 +9,14 @@ import pytest
 
 from curate.manifests.schema import REASONS, Role
 from curate.stages import registry
-from curate.stages.mining.base import AssetLists, Block, EdgeLists, LabelSets, Miner
+from curate.stages.mining.base import (
+    AssetLists,
+    Block,
+    EdgeLists,
+    LabelSets,
+    Miner,
+    RowIndex,
+)
 from curate.stages.mining.columns import Columns
 
 PACKAGES = {
@@ -20,6 +27,13 @@ PACKAGES = {
 }
 EVERY = [(role, name) for role, package in PACKAGES.items() for name in registry.names(package)]
 N = 90
+CAPTIONS = [
+    [],
+    [""],
+    ["a red cup on a blue box", "a blue cup on a red box"],
+    ["two men standing above a small dog", "Two men standing above a small dog."],
+    ["nothing to change here"],
+]
 
 
 class ListGraph:
@@ -45,6 +59,38 @@ class ArrayVectors:
 
     def rows(self, ids):
         return self.data[ids].copy()
+
+
+class CodedClusters:
+    """Clusters in memory: one level, every seventh sample in none."""
+
+    name = "image"
+
+    def __init__(self, columns, there):
+        n = columns.count
+        self.codes = np.where(there & (np.arange(n) % 7 != 6), np.arange(n) % 3, -1)
+        self.sure = np.where(self.codes >= 0, 1 / (1 + np.arange(n) % 5), 0).astype(np.float32)
+        known = np.flatnonzero(self.codes >= 0)
+        self.ranks = np.full(n, -1)
+        self.ranks[known[np.argsort(-self.sure[known], kind="stable")]] = np.arange(len(known))
+        self.ranked, self.columns = len(known), columns
+
+    def _at(self, values, ids, fill):
+        return np.where(ids == -1, fill, values[ids])
+
+    def take(self, ids, level=0):
+        return self._at(self.codes, ids, -1)
+
+    def confidence(self, ids, level=0):
+        return self._at(self.sure, ids, np.float32(0))
+
+    def accept_rank(self, ids, level=0):
+        return self._at(self.ranks, ids, -1)
+
+    def members(self, level=0):
+        rows = np.arange(self.columns.count)
+        others = [self.columns.take(name, rows) for name in ("split", "group_id")]
+        return RowIndex.of(rows, [self.codes, *others])
 
 
 def block_of(vectors, k, anchors=None, classes=4) -> Block:
@@ -81,6 +127,9 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         thresholds={"image>image": {"attract": 0.9, "eliminate": 0.5}},
         assets={"assets": assets_of(anchors)},
         seed=3,
+        captions=[CAPTIONS[i % len(CAPTIONS)] for i in anchors],
+        twin_captions=[CAPTIONS[(i + 1) % len(CAPTIONS)] if i < 4 else [] for i in anchors],
+        clusters={"image": CodedClusters(columns, there)},
     )
 
 
@@ -177,6 +226,8 @@ def test_an_empty_block_gives_nothing(miner):
     empty = dataclasses.replace(
         full,
         anchors=full.anchors[:0],
+        captions=(),
+        twin_captions=(),
         positives=none,
         false_negatives=none,
         negatives=none,
@@ -218,7 +269,7 @@ def test_twice_the_same_and_the_block_is_left_alone(miner, block):
 def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
     def edges(b):
         found = miner.mine(b)
-        row, place = np.nonzero(found.ids >= 0)
+        row, place = np.nonzero(found.there)
         names = (found.ids, found.reasons, found.ranks, np.nan_to_num(found.similarities, nan=9))
         rows = zip(b.anchors[row], *(x[row, place] for x in names), strict=True)
         return [tuple(map(float, item)) for item in rows]
@@ -232,6 +283,8 @@ def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
             dataclasses.replace(
                 block,
                 anchors=block.anchors[rows],
+                captions=[block.captions[row] for row in rows],
+                twin_captions=[block.twin_captions[row] for row in rows],
                 positives=half(block.positives, rows),
                 false_negatives=half(block.false_negatives, rows),
                 negatives=half(block.negatives, rows),
