@@ -288,6 +288,7 @@ def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
                 positives=half(block.positives, rows),
                 false_negatives=half(block.false_negatives, rows),
                 negatives=half(block.negatives, rows),
+                assets={"assets": assets_of(block.anchors[rows])},
             )
         )
     assert pieces == edges(block)
