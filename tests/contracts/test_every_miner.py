@@ -137,7 +137,7 @@ def assets_of(anchors) -> AssetLists:
     shape = (len(anchors), 10)
     keys = np.array([[f"assets/{i}-{c}" for c in range(10)] for i in anchors], object)
     keys = keys.reshape(shape)
-    keys[::3, 7:] = None
+    keys[anchors % 3 == 0, 7:] = None
     sims = ((anchors[:, None] * 7 + np.arange(10)) % 21 / 20).astype(np.float32)
     ids = np.where((anchors[:, None] + np.arange(10)) % 2 == 0, -1, 5)
     random = np.linspace(-0.5, 0.4, 1001).astype(np.float32)

@@ -37,13 +37,13 @@ def made(tmp_path_factory):
         },
         "spaces": {"image": {"of": "image", "encoder": "builtin"}},
         "neighbors": {"image>image": {"k": 16}},
-        "recipes": ["clsp", "gan-hard-positives"],
+        "recipes": ["clsp"],
+        "positives": [{"miner": "synthetic", "assets": "hard", "schedule": 0.8}],
         "generate": {
             "clsp": {"path": str(weights), "count": 4},
-            "hard": {"path": str(weights), "count": 3},
+            "hard": {"generator": "offset", "path": str(weights), "count": 3},
         },
         "output": {"negatives": 2},
-        "loss": {"t": 0.1},
     }
     path = folder / "c.yaml"
     path.write_text(json.dumps(config))
