@@ -13,8 +13,11 @@ class Generated(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     generator: str
+    """Name of the generator: latent, offset, diffusers, or MODULE:CLASS."""
     count: int = Field(default=8, ge=1, le=64)
+    """Pictures of each sample."""
     space: str = "image"
+    """Space of images in which they are measured."""
 
     @property
     def settings(self) -> dict[str, Any]:

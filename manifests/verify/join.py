@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason", "weight", "valid_from", "text", "asset"),
+    *("action", "reason", "weight", "valid_from", "text", "asset", "corrected_similarity"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -50,6 +50,7 @@ class Edges:
     valid_from: np.ndarray
     text: np.ndarray
     asset: np.ndarray
+    corrected_similarity: np.ndarray
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> Edges:
@@ -71,6 +72,7 @@ class Edges:
             table["valid_from"].to_numpy(),
             _texts(table["text"]),
             _texts(table["asset"]),
+            floats(table["corrected_similarity"]),
         )
 
     def __len__(self) -> int:

@@ -17,8 +17,9 @@ import numpy as np
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ...manifests.vectors import pair_similarity
 from ..base import Component
-from .base_assets import AssetLists
+from .base_assets import AssetLists, AssetReader
 from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
+from .prepare import Preparation, PreparedRows
 
 __all__ = [
     "TAKEN",
@@ -31,6 +32,8 @@ __all__ = [
     "LabelSets",
     "Miner",
     "Pool",
+    "Preparation",
+    "PreparedRows",
     "RowIndex",
     "SampleColumns",
     "Vectors",
@@ -182,6 +185,7 @@ class Block:
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
         assets: generated pictures of the anchors, by section of `generate`.
+        prepared: what the miner asked for in `preparations`, by the same names.
         captions: all captions of each anchor, for miners that read them.
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
@@ -198,6 +202,7 @@ class Block:
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     assets: Mapping[str, AssetLists] = field(default_factory=dict)
+    prepared: Mapping[str, PreparedRows] = field(default_factory=dict)
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
@@ -217,6 +222,7 @@ class Decisions:
         positive_similarity: float32 [A] the similarity that margins were held against, or None.
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
+        actions: text [A, K], the action of each, where they differ; `action` is None then.
         valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
         texts: object [A, K] of str or None: captions that the miner made, each at a place where
             `ids` is -1. None for miners that make none.
@@ -232,6 +238,7 @@ class Decisions:
     positive_similarity: np.ndarray | None = None
     corrected: np.ndarray | None = None
     action: str | None = None
+    actions: np.ndarray | None = None
     valid_from: np.ndarray | None = None
     texts: np.ndarray | None = None
     assets: np.ndarray | None = None
@@ -247,7 +254,7 @@ class Decisions:
         return there
 
 
-class Miner(Component, abc.ABC):
+class Miner(Component, AssetReader, abc.ABC):
     """Base class of all miners. A subclass is one technique."""
 
     role: ClassVar[Role]
@@ -278,9 +285,9 @@ class Miner(Component, abc.ABC):
         return ()
 
     @property
-    def asset_names(self) -> Sequence[str]:
-        """Sections of `generate` whose pictures the miner takes."""
-        return ()
+    def preparations(self) -> Mapping[str, Preparation]:
+        """Tables that are made before the miner runs; a name says all that decides one."""
+        return {}
 
     @property
     def cluster_names(self) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,3 +32,12 @@ class AssetLists:
         if not len(self.random):
             return -1.0
         return float(self.random[round(share * (len(self.random) - 1))])
+
+
+class AssetReader:
+    """The part of a miner that says which generated pictures it takes: none, where it is silent."""
+
+    @property
+    def asset_names(self) -> Sequence[str]:
+        """Sections of `generate`."""
+        return ()

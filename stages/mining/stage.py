@@ -21,6 +21,7 @@ from .captions import Captions
 from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
+from .prepare import StoredRows
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -33,8 +34,8 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>,
-        assets:<name>, measured:<name>: what the miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
+            ranks:<name>, assets:<name>, measured:<name>: what the miner names.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -131,6 +132,11 @@ def open_blocks(
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
     assets = open_assets(inputs, miner.asset_names if isinstance(miner, Miner) else ())
+    asked = miner.preparations if isinstance(miner, Miner) else {}
+    prepared = {
+        name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
+        for name, stage in asked.items()
+    }
     clusters = {
         name: ClusterStore.of(name, inputs[f"clusters:{name}"], inputs[f"ranks:{name}"], columns)
         for name in (miner.cluster_names if isinstance(miner, Miner) else ())
@@ -152,6 +158,7 @@ def open_blocks(
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
             assets=assets(part, anchors),
+            prepared=prepared,
             seed=seed,
             captions=captions.own(part) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),
