@@ -210,6 +210,21 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+    Reason.SAME_ATTRIBUTE: lambda e, s, a, o: (
+        f"shares a value of {', '.join(s.get('exclude_attributes') or ['an attribute'])}"
+    ),
+    Reason.TIME_GAP: lambda e, s, a, o: (
+        f"more than {s['window_s']:g} s away" if "window_s" in s else "at a wrong distance in time"
+    ),
+    Reason.VALUE_CAP: lambda e, s, a, o: (
+        f"{s.get('max_per_value')} positives with its value of {s.get('balance')!r} came before it"
+    ),
+    Reason.IMPROBABLE: lambda e, s, a, o: (
+        f"its probability is below {s.get('min_probability', 0):g}"
+    ),
+    Reason.ORACLE_CONFLICT: lambda e, s, a, o: (
+        "answers contradict each other: a chain of yes joins them, and one no parts them"
+    ),
 }
 
 

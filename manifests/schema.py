@@ -65,6 +65,11 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    SAME_ATTRIBUTE = "same_attribute"
+    TIME_GAP = "time_gap"
+    VALUE_CAP = "value_cap"
+    IMPROBABLE = "improbable"
+    ORACLE_CONFLICT = "oracle_conflict"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

@@ -47,7 +47,7 @@ def publish(
         "neighbors": quality.neighbors(config, done),
         "images": _images(done, links),
         "kinds": [item.id for item in miners],
-        "miners": [_miner(item) for item in miners],
+        "miners": [_miner(item, done[f"mine:{item.id}"]) for item in miners],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
@@ -214,7 +214,7 @@ def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact])
     }
 
 
-def _miner(item: PlannedMiner) -> dict[str, Any]:
+def _miner(item: PlannedMiner, artifact: Artifact) -> dict[str, Any]:
     graphs = list(item.miner.graph_names)
     return {
         "id": item.id,
@@ -224,6 +224,7 @@ def _miner(item: PlannedMiner) -> dict[str, Any]:
         "paper": item.miner.paper,
         "settings": item.miner.model_dump(mode="json"),
         "space": graphs[0] if graphs else "",
+        "facts": quality.miner_facts(artifact),
     }
 
 

@@ -165,6 +165,10 @@ def _apply(
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
         _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
+    masks = [name for _, run in runs for name in run.get("mask_groups") or ()]
+    if masks:
+        # One row serves all recipes, so what any of them must not contrast is masked for all.
+        body.setdefault("mask_groups", list(dict.fromkeys(masks)))
     lengths: dict[str, int] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():

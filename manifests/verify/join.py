@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason"),
+    *("action", "reason", "weight"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -45,6 +45,7 @@ class Edges:
     positive_similarity: np.ndarray
     action: np.ndarray
     reason: np.ndarray
+    weight: np.ndarray
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> Edges:
@@ -62,6 +63,7 @@ class Edges:
             floats(table["positive_similarity"]),
             np.maximum(codes_of(table["action"], _MASKING), 0),
             codes_of(table["reason"], reasons),
+            table["weight"].to_numpy(),
         )
 
     def __len__(self) -> int:

@@ -8,15 +8,15 @@ candidate it looked at is taken or carries the code of the reason why not.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
-from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
+from ...manifests.schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
-from .lookup import LabelSets, Pool, RowIndex
+from .lookup import LabelSets, Pool, RowIndex, bisect, draw_on
 
 __all__ = [
     "TAKEN",
@@ -30,12 +30,16 @@ __all__ = [
     "RowIndex",
     "SampleColumns",
     "Vectors",
+    "bisect",
+    "column_of",
     "contains",
+    "draw_on",
     "is_mutual",
     "keep_first",
     "refuse",
 ]
 
+T = TypeVar("T")
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
 _LOOKUPS = 65536
 
@@ -105,6 +109,21 @@ class SampleColumns(Protocol):
 
         The first column may be one of lists; its entries are then numbered as in `sets`.
         """
+        ...
+
+    def numbers(self, column: str, ids: np.ndarray) -> np.ndarray:
+        """Return a column of numbers, or of times as seconds since 1970, at ids of any shape.
+
+        float64, shaped like `ids`; NaN where a sample has none, and for id -1.
+        """
+        ...
+
+    def ids_of(self, keys: Sequence[str]) -> np.ndarray:
+        """Return the sample of each of the keys that the miner names, int64 [n]; -1 for none."""
+        ...
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives, made once a process: it must not depend on the block."""
         ...
 
 
@@ -205,6 +224,21 @@ class Miner(Component, abc.ABC):
         return ()
 
     @property
+    def number_columns(self) -> Sequence[str]:
+        """Columns of `samples` that it asks for as numbers: numbers, or times in seconds."""
+        return ()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Keys of samples that its settings (a file of people's choices) name."""
+        return ()
+
+    @property
+    def memory_a_sample(self) -> int:
+        """Bytes a sample that it holds beside the columns and their indexes."""
+        return 0
+
+    @property
     def graph_names(self) -> Sequence[str]:
         """Graphs that the miner reads."""
         return ()
@@ -242,6 +276,15 @@ class Miner(Component, abc.ABC):
     @abc.abstractmethod
     def mine(self, block: Block) -> Decisions:
         """Decide about every candidate of the block's anchors."""
+
+
+def column_of(name: str) -> str:
+    """Return the column of `samples` that a setting means: `camera` is attr_camera.
+
+    `label`, `uid` and a column's own name (attr_camera) stay; "taxon/2" is attr_taxon/2.
+    """
+    known = name.partition("/")[0] in ("label", "uid") or name.startswith(ATTRIBUTE_PREFIX)
+    return name if known else ATTRIBUTE_PREFIX + name
 
 
 def refuse(reasons: np.ndarray, where: np.ndarray, reason: Reason) -> None:

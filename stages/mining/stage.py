@@ -49,7 +49,9 @@ class Mine(Stage):
 
     def resources(self, inputs: Inputs) -> Resources:
         """One core; some bytes a sample for the columns."""
-        return Resources(memory_bytes=(700 << 20) + BYTES_A_SAMPLE * inputs["samples"].rows)
+        miner = self.miner
+        each = BYTES_A_SAMPLE + 16 * len(miner.number_columns) + miner.memory_a_sample
+        return Resources(memory_bytes=(700 << 20) + each * inputs["samples"].rows)
 
     def open(self, inputs: Inputs) -> Worker:
         """Load the columns; graphs and vectors stay on the disk.
@@ -59,7 +61,8 @@ class Mine(Stage):
         """
         samples, thresholds = inputs["samples"], self._thresholds(inputs)
         wanted = ("group_id", "split", *self.miner.columns)
-        columns = Columns.load(samples, inputs["groups"], wanted)
+        asked = (wanted, self.miner.number_columns, self.miner.keys)
+        columns = Columns.load(samples, inputs["groups"], *asked)
         graphs = {name: open_graph(inputs, name) for name in self.miner.graph_names}
         vectors = {
             name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))

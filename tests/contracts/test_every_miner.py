@@ -61,7 +61,15 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         ids[i, : len(order)], found[i, : len(order)] = order, sims[i, order]
     known = label >= 0
     sets = LabelSets(np.concatenate([[0], np.cumsum(known)]), label[known], classes)
-    columns = Columns(n, {"group_id": group, "split": split, "label": label}, {"labels": sets})
+    rows = np.arange(n)
+    location = np.where(rows % 7 == 6, -1, rows // 3 % 5).astype(np.int32)
+    time = np.where(rows % 8 == 5, np.nan, rows * 3.0 % 40 + 1.7e9)
+    columns = Columns(
+        n,
+        {"group_id": group, "split": split, "label": label, "attr_location": location},
+        {"labels": sets},
+        {"attr_time": time},
+    )
     anchors = np.arange(n) if anchors is None else anchors
     positives = ids[anchors][:, :1]
     fns = np.where(label[anchors][:, None] > 1, ids[anchors][:, 2:3], -1)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...schema import REASON_CODE, Reason
+from ...schema import ATTRIBUTE_PREFIX, REASON_CODE, Reason
 from ..context import Context
 from ..join import Edges
 
 ROUNDING = 1e-6
 """How far a similarity may be beyond a cut: tables hold float32."""
+SECONDS = 1e-5
+"""How far a distance in time may be beyond a cut: differences of float64 seconds since 1970."""
 
 
 def is_refused(edges: Edges, reason: Reason) -> np.ndarray:
     """Say which edges were refused for a reason, bool [n]."""
     return edges.reason == REASON_CODE[reason]
+
+
+def attribute(context: Context, name: str) -> np.ndarray:
+    """Return the values that a miner's setting names, float64 [N]; NaN where one is missing.
+
+    An attribute of the corpus, a column of `samples`, or NAME/DEPTH: the first steps of texts.
+    """
+    column, _, depth = name.partition("/")
+    if column not in ("label", "uid") and not column.startswith(ATTRIBUTE_PREFIX):
+        column = ATTRIBUTE_PREFIX + column
+    return context.attribute(column, int(depth or 0))
 
 
 def note(context: Context, edges: Edges, check: str, wrong: np.ndarray, text: str) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, contains, keep_first, refuse
+from ..base import TAKEN, Block, Decisions, Miner, column_of, contains, keep_first, refuse
 
 RATIO_FLOOR = 0.1
 """Below this similarity of the positive, `max_ratio` is held as a margin."""
@@ -60,6 +60,8 @@ class Hard(Miner):
     """Refuse what is more similar than this."""
     exclude_label: bool = False
     """Refuse what shares a label with the anchor."""
+    exclude_attributes: tuple[str, ...] = ()
+    """Refuse what has the anchor's value in one of these attributes; a missing one is no value."""
 
     @model_validator(mode="after")
     def _check(self) -> Hard:
@@ -69,8 +71,9 @@ class Hard(Miner):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Labels, if they matter."""
-        return ("labels",) if self.exclude_label else ()
+        """Labels and attributes, if they matter."""
+        labels = ("labels",) if self.exclude_label else ()
+        return (*labels, *(column_of(name) for name in self.exclude_attributes))
 
     @property
     def graph_names(self) -> Sequence[str]:
@@ -100,6 +103,9 @@ class Hard(Miner):
         if self.exclude_label:
             shared = block.samples.sets("labels").shared(block.anchors, ids)
             refuse(reasons, shared > 0, Reason.SAME_LABEL)
+        for column in (column_of(name) for name in self.exclude_attributes):
+            own, theirs = (block.samples.take(column, x) for x in (block.anchors, ids))
+            refuse(reasons, (theirs == own[:, None]) & (theirs != NO_ID), Reason.SAME_ATTRIBUTE)
         self._refuse_by_similarity(reasons, similarities, least)
         ids = keep_first(ids, reasons, self.count)
         return Decisions(ids, reasons, similarities, ranks, positive_similarity=least)
