@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .agreed import said_of
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
-from .schema import NO_ID, Reason, Role
+from .schema import ATTRIBUTE_PREFIX, NO_ID, Reason, Role
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
@@ -38,7 +39,9 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     places = _places(pairset, pair)
     others = [edge["other_id"] for edge in edges if edge["other_id"] is not None]
     others += [place["sample_id"] for place in places]
-    samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
+    attributes = [ATTRIBUTE_PREFIX + name for name in pairset.manifest.get("attributes") or ()]
+    columns = ["sample_id", *_SHOWN, *attributes]
+    samples = SampleRows(pairset, columns).rows([anchor, *others])
     names = {(place["role"], place["sample_id"]) for place in places}
     for place in places:
         place["key"] = samples[place["sample_id"]]["key"]
@@ -90,7 +93,7 @@ def _described(
     names: set[tuple[str, int]],
 ) -> dict[str, Any]:
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
-    settings = dict(miner["settings"])
+    settings = {**miner["settings"], "miner": miner["miner"]}
     if settings.get("threshold") == "calibrated":
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
@@ -113,7 +116,7 @@ def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool
         reason = _REFUSALS.get(edge["reason"])
         text = reason(edge, settings, anchor, other) if reason else edge["reason"]
         return f"refused: {text}"
-    text = _taken(edge, settings, other)
+    text = said_of(edge, settings, anchor, other) or _taken(edge, settings, other)
     masks = edge["role"] != Role.FALSE_NEGATIVE or edge["action"] in ("eliminate", "attract")
     return text if in_row or not masks else f"{text}; its row had no place left"
 
@@ -223,7 +226,11 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
         f"its probability is below {s.get('min_probability', 0):g}"
     ),
     Reason.ORACLE_CONFLICT: lambda e, s, a, o: (
-        "answers contradict each other: a chain of yes joins them, and one no parts them"
+        "answers contradict each other here: a no parts what a chain of yes joins"
+    ),
+    Reason.SELECTED: lambda e, s, a, o: "people put it into a set, so it is no unlabelled sample",
+    Reason.FAR_FROM_SET: lambda e, s, a, o: (
+        "further from the centroid of the anchor's set than all of its own members"
     ),
 }
 

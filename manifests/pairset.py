@@ -17,7 +17,12 @@ from .vectors import Rows, VectorStore, starts_of
 MANIFEST = "manifest.json"
 IMAGES = "images"
 """Folder of the tars that a pairset holds itself, because its corpus was in none."""
-FOLDERS = ("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index", IMAGES)
+PEOPLE = "people"
+"""Folder of what people and oracles said, as the miners read it."""
+FOLDERS = (
+    *("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index"),
+    *(IMAGES, PEOPLE),
+)
 """Folders that hold only what the manifest lists."""
 
 

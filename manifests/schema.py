@@ -70,6 +70,8 @@ class Reason(StrEnum):
     VALUE_CAP = "value_cap"
     IMPROBABLE = "improbable"
     ORACLE_CONFLICT = "oracle_conflict"
+    SELECTED = "selected"
+    FAR_FROM_SET = "far_from_set"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

@@ -195,8 +195,14 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
+    wrong = []
     for section, position, entry in config.miner_entries():
-        build_miner(entry, document, (section, position))
+        try:
+            build_miner(entry, document, (section, position))
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     return config
 
 
@@ -258,7 +264,7 @@ def explain(
             text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"
             text += f" Known here: {', '.join(sorted(known))}" if known else ""
         elif item["type"] == "missing":
-            text = "this key is needed"
+            text = f"this key is needed; in the file, or as --set {'.'.join(map(str, steps))}=VALUE"
         else:
             text = f"{text} (got {item['input']!r})"
         lines.append(f"{document.place(steps)}: {key}: {text}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,12 +38,14 @@ class Context:
         notes: where findings go.
         deep: look at every image, hash and similarity, not at a sample of them.
         broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
+        people: records of files of people and oracles that were read already.
     """
 
     pairset: Pairset
     notes: Notes
     deep: bool = True
     broken: set[str] = field(default_factory=set)
+    people: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
     _attributes: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...manifests.schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason, Role
 from ..base import Component
-from .lookup import LabelSets, Pool, RowIndex, bisect, draw_on
+from .lookup import LabelSets, Pool, RowIndex, bisect, draw_members, draw_on
 
 __all__ = [
     "TAKEN",
@@ -33,6 +33,7 @@ __all__ = [
     "bisect",
     "column_of",
     "contains",
+    "draw_members",
     "draw_on",
     "is_mutual",
     "keep_first",
@@ -272,6 +273,13 @@ class Miner(Component, abc.ABC):
     def positive_capacity(self) -> int:
         """The number of places that it may need among the positives of a row."""
         return self.capacity if self.role is Role.POSITIVE else 0
+
+    def documents(self) -> Mapping[str, str]:
+        """Return texts that are published beside the tables, by suffix of their name.
+
+        What people said is part of the result: without it nobody can check the edges.
+        """
+        return {}
 
     @abc.abstractmethod
     def mine(self, block: Block) -> Decisions:

@@ -234,7 +234,4 @@ def label_sets(chunks: Sequence[pa.Array]) -> LabelSets:
     lengths = np.concatenate(sizes).astype(np.int64) if sizes else np.zeros(0, np.int64)
     rows = np.repeat(np.arange(len(lengths)), lengths)
     there = values != NO_ID
-    keys = np.unique(rows[there] * max(count, 1) + values[there])
-    rows, codes = np.divmod(keys, max(count, 1))
-    starts = np.searchsorted(rows, np.arange(len(lengths) + 1))
-    return LabelSets(starts.astype(np.int64), codes.astype(np.int32), count)
+    return LabelSets.of(rows[there], values[there].astype(np.int64), len(lengths), count)

@@ -88,6 +88,21 @@ class LabelSets:
     codes: np.ndarray
     count: int
 
+    @classmethod
+    def of(cls, rows: np.ndarray, codes: np.ndarray, samples: int, count: int) -> LabelSets:
+        """Make sets of entries in any order, repeats allowed.
+
+        Args:
+            rows: int64 [entries], the sample of each.
+            codes: int64 [entries], 0..count-1.
+            samples: number of samples.
+            count: number of different codes.
+        """
+        keys = np.unique(rows * max(count, 1) + codes)
+        rows, codes = np.divmod(keys, max(count, 1))
+        starts = np.searchsorted(rows, np.arange(samples + 1))
+        return cls(starts.astype(np.int64), codes.astype(np.int32), count)
+
     def sizes(self, ids: np.ndarray) -> np.ndarray:
         """Return how many labels samples have, int64; 0 for id -1."""
         sizes = np.append(np.diff(self.starts), 0)
@@ -269,3 +284,42 @@ def draw_on(
         todo = todo[(taken < count) & (here.sizes > width)] if width < most else todo[:0]
         width = min(2 * width, most)
     return ids, reasons
+
+
+def draw_members(
+    pool: Pool, uniform: Callable[[np.ndarray, int], np.ndarray], count: int
+) -> np.ndarray:
+    """Draw different samples from pools of several runs that may share samples.
+
+    A sample that stands in several runs of an anchor is the more likely to be drawn.
+
+    Args:
+        pool: of the anchors.
+        uniform: (rows of the pool [n], width) -> float64 [n, width]; a wider call starts alike.
+        count: how many are wanted.
+
+    Returns:
+        int64 [A, count], in the order of the draws; -1 where the runs hold fewer.
+    """
+    ids = np.full((len(pool.ends), count), NO_ID, np.int64)
+    todo, width = np.arange(len(ids)), count
+    while len(todo):
+        here = pool.of(todo)
+        drawn = here.ids(draw_distinct(uniform(todo, width), here.sizes))
+        ids[todo] = _first_distinct(drawn, count)
+        short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
+        # What shares several runs with the anchor may be drawn several times: draw on.
+        todo, width = todo[short], width * 2
+    return ids
+
+
+def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:
+    """Return the first `count` different ids of each row [A, D], in order; -1 fill."""
+    out = np.full((len(drawn), count), NO_ID, np.int64)
+    found = np.zeros(len(drawn), np.int64)
+    for column in drawn.T:
+        new = (column != NO_ID) & (found < count) & ~(out == column[:, None]).any(axis=1)
+        rows = np.flatnonzero(new)
+        out[rows, found[rows]] = column[rows]
+        found[rows] += 1
+    return out

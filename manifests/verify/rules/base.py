@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from ...schema import ATTRIBUTE_PREFIX, REASON_CODE, Reason
@@ -28,6 +31,12 @@ def attribute(context: Context, name: str) -> np.ndarray:
     if column not in ("label", "uid") and not column.startswith(ATTRIBUTE_PREFIX):
         column = ATTRIBUTE_PREFIX + column
     return context.attribute(column, int(depth or 0))
+
+
+def place_of(context: Context, settings: Mapping[str, Any]) -> np.ndarray:
+    """Return the camera or place of each sample; one for all where the setting is null."""
+    name = settings["location"]
+    return np.zeros(context.samples) if name is None else attribute(context, name)
 
 
 def note(context: Context, edges: Edges, check: str, wrong: np.ndarray, text: str) -> None:

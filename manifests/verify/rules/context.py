@@ -11,7 +11,7 @@ from ...schema import Reason, Role
 from ..context import Context, drawn
 from ..join import Edges, Names
 from ..pairs import PairBlock
-from .base import attribute, is_refused, note
+from .base import attribute, is_refused, note, place_of
 
 _LOOKED_AT = 4
 """Anchors of a block for which the whole softmax is computed again."""
@@ -26,7 +26,7 @@ def check(
     settings = described["settings"]
     inside = context.in_range(mine.anchor) & context.in_range(mine.other)
     mine = mine.where(inside)
-    place, time = (attribute(context, settings[name]) for name in ("location", "time"))
+    place, time = place_of(context, settings), attribute(context, settings["time"])
     taken = mine.is_role(Role.POSITIVE)
     apart = taken & ~(place[mine.anchor] == place[mine.other])
     note(context, mine, "place", apart, "another location")
@@ -49,7 +49,7 @@ def check(
 
 def _check_anchor(context: Context, here: Edges, settings: Mapping[str, Any], anchor: int) -> None:
     """Hold the weights of one anchor against the softmax over its window."""
-    place, time = (attribute(context, settings[name]) for name in ("location", "time"))
+    place, time = place_of(context, settings), attribute(context, settings["time"])
     _, split = context.splits
     same = (place == place[anchor]) & (split == split[anchor]) & ~np.isnan(time)
     line = np.flatnonzero(same)

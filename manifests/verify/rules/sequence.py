@@ -11,7 +11,7 @@ from ...schema import Reason, Role
 from ..context import Context, drawn
 from ..join import Edges
 from ..pairs import PairBlock
-from .base import SECONDS, attribute, is_refused, note
+from .base import SECONDS, attribute, is_refused, note, place_of
 
 _LOOKED_AT = 4
 """Anchors of a block for which the whole corpus is looked through."""
@@ -23,7 +23,7 @@ def check(
     """Sequence positives (Pantazis et al. 2021): one location, |dt| <= window."""
     del edges
     settings = described["settings"]
-    place, time = (attribute(context, settings[name]) for name in ("location", "time"))
+    place, time = place_of(context, settings), attribute(context, settings["time"])
     inside = context.in_range(mine.anchor) & context.in_range(mine.other)
     anchor, other = np.where(inside, mine.anchor, 0), np.where(inside, mine.other, 0)
     taken, window = mine.is_role(Role.POSITIVE), settings["window_s"]

@@ -50,8 +50,8 @@ class Context(Miner):
     paper = "Pantazis et al., Focus on the Positives, 2021"
     allows_self = True
 
-    location: str = "location"
-    """Attribute of the camera or place."""
+    location: str | None = "location"
+    """Attribute of the camera or place; null where the corpus is of one camera."""
     time: str = "time"
     """Attribute of the time."""
     count: int = Field(default=8, ge=1, le=64)
@@ -74,7 +74,7 @@ class Context(Miner):
     @property
     def columns(self) -> Sequence[str]:
         """The location, and what keeps splits and duplicates apart."""
-        return (column_of(self.location), "split", "group_id")
+        return (*self._line, "group_id")
 
     @property
     def number_columns(self) -> Sequence[str]:
@@ -85,6 +85,11 @@ class Context(Miner):
     def space_names(self) -> Sequence[str]:
         """The space of the vectors, if they matter."""
         return (self.space,) if self.mode == "context_embedding" else ()
+
+    @property
+    def _line(self) -> tuple[str, ...]:
+        """What frames of one line in time have in common."""
+        return (*((column_of(self.location),) if self.location else ()), "split")
 
     @property
     def capacity(self) -> int:
@@ -141,11 +146,11 @@ class Context(Miner):
         A run of n frames is cut into ceil(n / window) windows whose sizes differ by one at most.
         """
         time = column_of(self.time)
-        index = block.samples.rows_with(column_of(self.location), "split", time)
+        index = block.samples.rows_with(*self._line, time)
         values = block.samples.once(
             "missing", lambda: np.cumsum(np.isnan(block.samples.numbers(time, index.order)))
         )
-        first, stop = index.run(block.anchors, 2)
+        first, stop = index.run(block.anchors, len(self._line))
         # Frames without a time stand at the beginning of their run.
         before = np.where(first > 0, values[first - 1], 0) if len(values) else 0
         behind = np.where(stop > 0, values[stop - 1], 0) if len(values) else 0
@@ -164,7 +169,7 @@ class Context(Miner):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the `width` most probable of anchors of one window, and the self's probability."""
         time = column_of(self.time)
-        index = block.samples.rows_with(column_of(self.location), "split", time)
+        index = block.samples.rows_with(*self._line, time)
         others = index.order[span[0][0] : span[1][0]]
         vectors = self._vectors(block, others)
         mine = vectors[index.position[anchors] - span[0][0]]

@@ -9,10 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from ....manifests.fingerprint import draw_uniform
-from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, Pool, contains
+from ..base import TAKEN, Block, Decisions, Miner, Pool, draw_members
 
 
 class Label(Miner):
@@ -85,17 +84,11 @@ class Label(Miner):
         else:
             entries = block.anchors[:, None]
         pool = Pool.around(index, entries, depth=2)
-        ids = np.full((len(block.anchors), self.count), NO_ID, np.int64)
-        todo, width = np.arange(len(ids)), self.count
-        while len(todo):
-            here = pool.of(todo)
-            uniform = draw_uniform(block.seed, block.anchors[todo], "label", width)
-            drawn = here.ids(draw_distinct(uniform, here.sizes))
-            ids[todo] = _first_distinct(drawn, self.count)
-            short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
-            # A sample that shares several labels may be drawn several times: draw on.
-            todo, width = todo[short], width * 2
-        return ids
+
+        def uniform(rows: np.ndarray, width: int) -> np.ndarray:
+            return draw_uniform(block.seed, block.anchors[rows], "label", width)
+
+        return draw_members(pool, uniform, self.count)
 
     def _similarities(self, block: Block, ids: np.ndarray) -> np.ndarray:
         similarities = np.full(ids.shape, np.nan, np.float32)
@@ -107,15 +100,3 @@ class Label(Miner):
                 others = block.vectors[bank].rows(ids[there, place])
                 similarities[there, place] = pair_similarity(anchors[there], others)
         return similarities
-
-
-def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:
-    """Return the first `count` different ids of each row [A, D], in order; -1 fill."""
-    out = np.full((len(drawn), count), NO_ID, np.int64)
-    found = np.zeros(len(drawn), np.int64)
-    for column in drawn.T:
-        new = (column != NO_ID) & (found < count) & ~contains(out, column[:, None])[:, 0]
-        rows = np.flatnonzero(new)
-        out[rows, found[rows]] = column[rows]
-        found[rows] += 1
-    return out

@@ -35,8 +35,8 @@ class Sequence(Miner):
     fidelity = "exact"
     paper = "Pantazis et al., Focus on the Positives, 2021"
 
-    location: str = "location"
-    """Attribute of the camera or place."""
+    location: str | None = "location"
+    """Attribute of the camera or place; null where the corpus is of one camera."""
     time: str = "time"
     """Attribute of the time."""
     window_s: float = Field(default=5.0, ge=0)
@@ -51,12 +51,17 @@ class Sequence(Miner):
     @property
     def columns(self) -> ListOf[str]:
         """The location, and what keeps splits and duplicates apart."""
-        return (column_of(self.location), "split", "group_id")
+        return (*self._line, "group_id")
 
     @property
     def number_columns(self) -> ListOf[str]:
         """The time."""
         return (column_of(self.time),)
+
+    @property
+    def _line(self) -> tuple[str, ...]:
+        """What frames of one line in time have in common."""
+        return (*((column_of(self.location),) if self.location else ()), "split")
 
     @property
     def capacity(self) -> int:
@@ -91,9 +96,9 @@ class Sequence(Miner):
             ids int64 [A, 2 reach], -1 fill; distances in seconds float64, infinite for -1.
         """
         time = column_of(self.time)
-        index = block.samples.rows_with(column_of(self.location), "split", time)
+        index = block.samples.rows_with(*self._line, time)
         now = block.samples.numbers(time, block.anchors)
-        first, stop = index.run(block.anchors, 2)
+        first, stop = index.run(block.anchors, len(self._line))
         stop = np.where(np.isnan(now), first, stop)
         steps = np.arange(1, min(self.reach, max(len(index.order) - 1, 0)) + 1)
         at = index.position[block.anchors][:, None] + np.concatenate([-steps, steps])

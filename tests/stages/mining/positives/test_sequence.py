@@ -1,5 +1,6 @@
 """Sequence positives against a plain walk over the frames of each camera."""
 
+import pyarrow as pa
 import pytest
 
 from curate.stages.mining.positives.sequence import Sequence
@@ -71,3 +72,10 @@ def test_what_is_refused_says_why(make_cameras):
             assert abs((time[i] - time[j]).total_seconds()) > 3
         else:
             assert world.groups[i] == world.groups[j]
+
+
+def test_a_corpus_of_one_camera_needs_no_location(make_cameras):
+    world = make_cameras(n=80).build()
+    rows = world.mine(Sequence(location=None, window_s=5))
+    world.attributes["camera"] = pa.array(["one"] * 80)
+    assert taken(rows, 80) == walk(world, 5, True)
