@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from curate.manifests.schema import REASONS, Role
 from curate.stages import registry
 from curate.stages.mining.base import Block, EdgeLists, LabelSets, Miner
 from curate.stages.mining.columns import Columns
+from curate.stages.mining.keys import KeyIds
 
 PACKAGES = {
     Role.POSITIVE: "curate.stages.mining.positives",
@@ -46,6 +49,33 @@ class ArrayVectors:
         return self.data[ids].copy()
 
 
+def keys_of(n):
+    """Return the ids of keys k0, k1, ... that the files of `files` name."""
+
+    class Samples:
+        parts = ("part",)
+
+        @staticmethod
+        def table(part, columns):
+            return pa.table({"key": [f"k{i}" for i in range(n)]})
+
+    return KeyIds.of(Samples, [f"k{i}" for i in range(N)])
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Files for miners that need one: sets and answers about the first samples."""
+    folder = tmp_path_factory.mktemp("people")
+    sets = [{"set": f"s{i % 3}", "key": f"k{i}", "round": i // 9} for i in range(0, N, 2)]
+    said = [
+        {"key_a": f"k{i}", "key_b": f"k{(i * 7) % N}", "answer": ("yes", "no", "no")[i % 3]}
+        for i in range(1, N)
+    ]
+    for name, rows in (("selections", sets), ("answers", said)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {name: str(folder / name) for name in ("selections", "answers")}
+
+
 def block_of(vectors, k, anchors=None, classes=4) -> Block:
     n = len(vectors)
     group = np.arange(n) // 2 * 2 if n < 12 else np.where(np.arange(n) == 11, 10, np.arange(n))
@@ -69,6 +99,7 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         {"group_id": group, "split": split, "label": label, "attr_location": location},
         {"labels": sets},
         {"attr_time": time},
+        keys_of(n),
     )
     anchors = np.arange(n) if anchors is None else anchors
     positives = ids[anchors][:, :1]
@@ -104,9 +135,11 @@ def vectors_of(kind, n=N):
 
 
 @pytest.fixture(params=EVERY, ids=lambda item: "/".join(item))
-def miner(request) -> Miner:
+def miner(request, files) -> Miner:
     role, name = request.param
-    found = registry.load(name, PACKAGES[role], Miner)()
+    kind = registry.load(name, PACKAGES[role], Miner)
+    needed = [key for key, item in kind.model_fields.items() if item.is_required()]
+    found = kind(**{key: files[key] for key in needed})
     assert found.role is role
     return found
 

@@ -21,8 +21,7 @@ def check(
     """Re-check a block of anchors (Wang et al. 2022; algorithms.md §2.8)."""
     del block, edges
     positive = described["role"] == str(Role.POSITIVE)
-    name = f"{described['id']}.jsonl" if positive else f"{described['id']}-no.jsonl"
-    rows = said(context, name, "key_a", "key_b")
+    rows = said(context, f"{described['id']}.jsonl", "key_a", "key_b")
     rows = [row for row in rows if row["key_a_id"] >= 0 and row["key_b_id"] >= 0]
     parent: dict[int, int] = {}
     for row in rows:

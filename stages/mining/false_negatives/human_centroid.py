@@ -52,7 +52,7 @@ class HumanCentroid(Miner):
 
     selections: str
     """File of {set, key, round}: JSON lines or Parquet."""
-    space: str = Field(default="image>image", pattern=r"^([^>]+)>\1$")
+    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
     """The neighbour graph, of one space with itself: its vectors have the centroids."""
     k: int = Field(default=32, ge=1, le=2048)
     """How many of the nearest are looked at."""
@@ -60,6 +60,14 @@ class HumanCentroid(Miner):
     """What the pairset says of them."""
     until_round: int | None = Field(default=None, ge=0)
     """Leave out later rounds."""
+
+    @field_validator("space")
+    @classmethod
+    def _is_one_space(cls, space: str) -> str:
+        query, bank = space.split(">")
+        if query != bank:
+            raise ValueError("a centroid lives in one space: write a graph such as image>image")
+        return space
 
     @field_validator("selections")
     @classmethod

@@ -53,7 +53,7 @@ class Oracle(Miner):
 
     def documents(self) -> Mapping[str, str]:
         """The answers, as they were read."""
-        return {"-no.jsonl": Answers.read(self.answers, self.until_round).text()}
+        return {".jsonl": Answers.read(self.answers, self.until_round).text()}
 
     @property
     def columns(self) -> Sequence[str]:

@@ -117,7 +117,7 @@ class Human(Miner):
         reasons = np.full(shape, TAKEN)
         same = block.samples.take("group_id", ids) == block.samples.take("group_id", anchors)
         refuse(reasons, same & (ids != anchors) & (ids != NO_ID), Reason.DUPLICATE)
-        ranks = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape)
+        ranks = np.maximum(np.cumsum(ids != NO_ID, axis=1) - 1, 0).astype(np.int32)
         nothing = np.full(shape, np.nan, np.float32)
         return Decisions(ids, reasons, nothing, ranks, weights, facts=sets.facts)
 

@@ -46,7 +46,7 @@ class Oracle(Miner):
     refused (oracle_conflict) until somebody settles it, and the fact `conflicts` counts them.
     Answers "unsure" are counted and join nothing.
 
-    Fidelity: exact for the positives; which pairs are asked is for `curate queries`.
+    Fidelity: exact, given the answers; which pairs are asked is not decided here.
 
     Traps: closure spreads one wrong yes over two whole components. `count` as in `human`.
     """
