@@ -50,16 +50,17 @@ class ArrayVectors:
 
 
 def keys_of(n):
-    """Return the ids of keys k0, k1, ... that the files of `files` name."""
+    """Return the ids of keys k0, k1, ... that `files` name; a small corpus repeats its ids."""
 
     class Samples:
         parts = ("part",)
 
         @staticmethod
         def table(part, columns):
-            return pa.table({"key": [f"k{i}" for i in range(n)]})
+            return pa.table({"key": [f"k{i}" for i in range(N)]})
 
-    return KeyIds.of(Samples, [f"k{i}" for i in range(N)])
+    found = KeyIds.of(Samples, [f"k{i}" for i in range(N)])
+    return dataclasses.replace(found, found=found.found % n)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def _check_whole(context: Context, mine: Edges, settings: Mapping[str, Any], anc
     refused = int((here & mine.is_role(Role.REFUSED)).sum())
     if taken < min(int(settings["count"]), int(found.sum())) and refused < _DRAWS:
         context.notes.add(
-            "left-out",
+            "not-taken",
             "edges",
             None,
             f"anchor {anchor} has {taken} positives of its place, but {int(found.sum())} are there",

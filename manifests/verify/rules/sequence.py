@@ -45,7 +45,7 @@ def check(
         ours = float(np.min(np.append(gap[here & taken], np.inf)))
         if nearest <= window - SECONDS and ours > nearest + SECONDS:
             context.notes.add(
-                "left-out",
+                "not-taken",
                 "edges",
                 None,
                 f"anchor {own}: a frame {nearest:g} s away is not taken by {described['id']}",
