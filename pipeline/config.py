@@ -25,14 +25,18 @@ from ..stages import registry
 from ..stages.base import Component
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
+from ..stages.mining.base_mixer import Mixer
 from .yaml_file import Document
 
 MINERS = {
     "positives": "curate.stages.mining.positives",
     "false_negatives": "curate.stages.mining.false_negatives",
     "negatives": "curate.stages.mining.negatives",
+    "soft": "curate.stages.mining.soft",
 }
 """Sections of miners, in the order in which they run, and the package of each."""
+MIXERS = "curate.stages.mining.synthetic"
+"""The package of the mixers, which section `synthetic` names."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -153,6 +157,8 @@ class Config(_Section):
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    soft: tuple[Entry, ...] = ()
+    synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
     output: Output = Output()
     budget: Budget = Budget()
@@ -203,7 +209,23 @@ def load(document: Document) -> Config:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("\n".join(wrong))
+    build_mixers(config)
     return config
+
+
+def build_mixers(config: Config) -> list[Mixer]:
+    """Build the mixers of section `synthetic`; their classes validate their settings."""
+    document = config.document
+    return [
+        build_component(
+            entry.miner,
+            MIXERS,
+            Mixer,
+            entry.settings,
+            (document, ("synthetic", position, "miner")),
+        )
+        for position, entry in enumerate(config.synthetic)
+    ]
 
 
 def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -> Miner:

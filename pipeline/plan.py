@@ -10,9 +10,9 @@ from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
 from ..manifests.schema import ATTRIBUTE_PREFIX, Role
 from ..stages import registry
-from ..stages.assemble.assemble import Assemble, MinerRef
+from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
-from ..stages.base import Stage
+from ..stages.base import Component, Stage
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -22,7 +22,9 @@ from ..stages.ingest.detect import reader_for
 from ..stages.ingest.samples import Samples
 from ..stages.ingest.scan import Scan
 from ..stages.mining.base import Miner
+from ..stages.mining.base_mixer import Mixer
 from ..stages.mining.calibrate import Calibrate
+from ..stages.mining.mix import Mix
 from ..stages.mining.negatives.random import Random
 from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
@@ -31,7 +33,7 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
-from .config import Config, Space, build_component, build_miner, graph_spaces
+from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
@@ -264,14 +266,25 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
         positives.append(SelfAug(only_missing=True))
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
-    ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives]
+    ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives, *by_role[Role.SOFT]]
+    return [PlannedMiner(*named) for named in zip(numbered(ordered), ordered, strict=True)]
+
+
+def planned_mixers(config: Config) -> dict[str, Mixer]:
+    """Return all mixers of a run by id, in the order in which their recipes stand in a row."""
+    mixers = build_mixers(config)
+    return dict(zip(numbered(mixers), mixers, strict=True))
+
+
+def numbered(components: Sequence[Component]) -> list[str]:
+    """Return an id for each component: the name of its module, with a number from the second on."""
     seen: dict[str, int] = {}
-    planned = []
-    for miner in ordered:
-        name = type(miner).__module__.rsplit(".", 1)[-1]
+    ids = []
+    for component in components:
+        name = type(component).__module__.rsplit(".", 1)[-1]
         seen[name] = seen.get(name, 0) + 1
-        planned.append(PlannedMiner(name if seen[name] == 1 else f"{name}-{seen[name]}", miner))
-    return planned
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -284,20 +297,28 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         stage = Calibrate(graph=graph, seed=config.seed)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
-        sources = {"samples": "samples", "groups": "groups"}
-        for graph in item.miner.graph_names:
-            _need(graph in config.neighbors, item.id, f"neighbors: {graph}")
-            sources[f"graph:{graph}"] = f"graph:{graph}"
-            if item.miner.wants_thresholds:
-                sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
-        for space in item.miner.space_names:
-            _need(space in config.spaces, item.id, f"spaces: {space}")
-            sources[f"vectors:{space}"] = f"vectors:{space}"
-        for earlier in miners[:position]:
-            sources[f"edges:{earlier.id}"] = f"mine:{earlier.id}"
-        plan.add_map(
-            f"mine:{item.id}", Mine(miner=item.miner, id=item.id, seed=config.seed), sources
-        )
+        sources = _sources(item.id, item.miner, miners[:position], config)
+        for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
+            sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
+        stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
+        plan.add_map(f"mine:{item.id}", stage, sources)
+    for name, mixer in planned_mixers(config).items():
+        stage = Mix(mixer=mixer, id=name, seed=config.seed)
+        plan.add_map(f"mix:{name}", stage, _sources(name, mixer, miners, config))
+
+
+def _sources(
+    name: str, miner: Miner | Mixer, earlier: Sequence[PlannedMiner], config: Config
+) -> dict[str, str]:
+    """Return what feeds a miner or mixer; `earlier` are those whose edges it sees."""
+    sources = {"samples": "samples", "groups": "groups"}
+    for graph in miner.graph_names:
+        _need(graph in config.neighbors, name, f"neighbors: {graph}")
+        sources[f"graph:{graph}"] = f"graph:{graph}"
+    for space in miner.space_names:
+        _need(space in config.spaces, name, f"spaces: {space}")
+        sources[f"vectors:{space}"] = f"vectors:{space}"
+    return sources | {f"edges:{item.id}": f"mine:{item.id}" for item in earlier}
 
 
 def _caption_vectors(config: Config) -> dict[str, str]:
@@ -311,10 +332,23 @@ def _need(there: bool, miner: str, what: str) -> None:
         raise ConfigError(f"miner {miner} needs {what}, which the config does not have.")
 
 
+def _reference(item: PlannedMiner) -> MinerRef:
+    miner = item.miner
+    return MinerRef(
+        id=item.id,
+        places=miner.positive_capacity,
+        soft=miner.capacity if miner.role is Role.SOFT else 0,
+        texts=miner.capacity if miner.makes_texts else 0,
+        scheduled=miner.is_scheduled,
+    )
+
+
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
     output = config.output
+    mixers = planned_mixers(config)
     stage = Assemble(
-        miners=tuple(MinerRef(id=m.id, places=m.miner.positive_capacity) for m in miners),
+        miners=tuple(_reference(item) for item in miners),
+        mixers=tuple(MixerRef(id=name, count=mixer.count) for name, mixer in mixers.items()),
         positives=output.positives,
         negatives=output.negatives,
         false_negatives=output.false_negatives,
@@ -322,7 +356,8 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     base = {"samples": "samples", "groups": "groups"}
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
-    plan.add_map("assemble", stage, {**base, **edges, **captions})
+    mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
+    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions})
     plan.add_map("final_samples", FinalSamples(), base)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")

@@ -15,10 +15,11 @@ from ..manifests.fingerprint import canonical_json, digest, file_digest
 from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PEOPLE, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
+from ..stages.mining.base_mixer import Mixer
 from . import quality
 from .config import Config
 from .croissant import croissant
-from .plan import ARRAY, PlannedMiner, planned_miners
+from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
 from .runner import Node
 
 PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
@@ -48,6 +49,7 @@ def publish(
         "images": _images(done, links),
         "kinds": [item.id for item in miners],
         "miners": [_miner(item, done[f"mine:{item.id}"]) for item in miners],
+        "mixers": [_mixer(name, mixer) for name, mixer in planned_mixers(config).items()],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
@@ -235,6 +237,18 @@ def _miner(item: PlannedMiner, artifact: Artifact) -> dict[str, Any]:
         "settings": item.miner.model_dump(mode="json"),
         "space": graphs[0] if graphs else "",
         "facts": quality.miner_facts(artifact),
+    }
+
+
+def _mixer(name: str, mixer: Mixer) -> dict[str, Any]:
+    return {
+        "id": name,
+        "miner": type(mixer).__module__.rsplit(".", 1)[-1],
+        "method": mixer.method,
+        "count": mixer.count,
+        "fidelity": mixer.fidelity,
+        "paper": mixer.paper,
+        "settings": mixer.model_dump(mode="json"),
     }
 
 

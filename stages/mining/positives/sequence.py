@@ -45,7 +45,7 @@ class Sequence(Miner):
     """The nearest on each side, or all within the window."""
     count: int = Field(default=8, ge=1, le=64)
     """With `take: all`: positives an anchor."""
-    reach: int = Field(default=32, ge=1, le=512)
+    reach: int = Field(default=8, ge=1, le=512)
     """Frames that are looked at on each side."""
 
     @property
