@@ -17,6 +17,7 @@ from .codes import combinations
 from .hubness import hubness
 from .pairset import Pairset
 from .schema import NO_ID, list_matrix
+from .tradeoffs import tradeoffs
 
 BINS = 2000
 """Bins of a histogram of similarities over [-1, 1]: quantiles are exact to 0.001."""
@@ -28,8 +29,9 @@ def inspect(root: str | Path) -> dict[str, Any]:
 
     Returns:
         JSON: counts, similarities (by role, miner and space), refused, coverage,
-        false_negative_rate, hubness (by graph, and of what pairs use), rejects, samples, splits,
-        groups, spaces, neighbors, thresholds.
+        false_negative_rate, tradeoffs (see `tradeoffs.tradeoffs`), hubness (by graph, and of what
+        pairs use), rejects, samples, splits, groups, clusters (by set and level), spaces,
+        neighbors, thresholds, plans.
 
     Raises:
         PairsetError: there is no pairset.
@@ -47,11 +49,13 @@ def inspect(root: str | Path) -> dict[str, Any]:
         "refused": refused,
         "coverage": coverage,
         "false_negative_rate": dict(manifest["quality"]["false_negative_rate"]),
+        "tradeoffs": tradeoffs(pairset),
         "hubness": {graph: _graph_hubness(pairset, graph) for graph in graphs} | use,
         "rejects": _words(pairset, "rejects", "code"),
         "samples": _samples(pairset),
         "splits": _words(pairset, "samples", "split"),
         "groups": dict(manifest["groups"]),
+        "clusters": _clusters(manifest.get("clusters", {})),
         "spaces": {
             name: {key: space[key] for key in ("of", "dim", "missing")}
             for name, space in manifest["embeddings"].items()
@@ -61,7 +65,24 @@ def inspect(root: str | Path) -> dict[str, Any]:
             graph: {key: found.get(key) for key in ("attract", "eliminate", "truth")}
             for graph, found in manifest["thresholds"].items()
         },
+        "plans": {entry["name"]: _plan_facts(entry) for entry in manifest.get("plans", ())},
     }
+
+
+def _clusters(sets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the sizes of every level, by "NAME.LEVEL"."""
+    return {
+        f"{name}.{level}": {**sizes, "without": found["without_cluster"]}
+        for name, found in sets.items()
+        for level, sizes in enumerate(found["levels"])
+    }
+
+
+def _plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("planner", "fidelity", "split", "batches", "size", "pairs_left_out")
+    judged = ("hardest", "hardest_random", "false_negative_rate", "false_negative_rate_random")
+    facts = entry["facts"]
+    return {key: entry[key] for key in known} | {key: facts.get(key) for key in judged}
 
 
 def _graph_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,18 +229,38 @@ def render(facts: Mapping[str, Any]) -> str:
         "Coverage",
         grid(["", "share or mean"], list(facts["coverage"].items())),
         f"False negatives among mined negatives: {guess}",
+        *_tradeoffs(facts["tradeoffs"]),
         "Hubs: how unevenly samples are listed",
         _table_of(facts["hubness"], "lists"),
         "Neighbour graphs",
         _table_of({name: _flat(entry) for name, entry in facts["neighbors"].items()}, "graph"),
+        "Clusters: samples in one" if facts["clusters"] else "",
+        _table_of(facts["clusters"], "set.level"),
         "Spaces",
         _table_of(facts["spaces"], "space"),
+        "Plans of batches" if facts["plans"] else "",
+        _table_of(facts["plans"], "plan"),
         "Splits, groups of near-duplicates, refused inputs",
         grid(["split", "samples"], list(facts["splits"].items())),
         grid(["groups", ""], list(facts["groups"].items())),
         grid(["reason", "inputs"], list(facts["rejects"].items()) or [("none", 0)]),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _tradeoffs(facts: Mapping[str, Any]) -> list[str]:
+    judge = {"label": "labels", "caption": "captions"}.get(facts["judge"], "nothing")
+    text = f"Trade-offs on {facts['anchors']:,} anchors, relevance judged by {judge}"
+    return [
+        text,
+        _table_of({e["miner"]: _without(e, "miner") for e in facts["positives"]}, "positives"),
+        _table_of({e["miner"]: _without(e, "miner") for e in facts["negatives"]}, "negatives"),
+        _table_of(facts["skew"], "skew by value of"),
+    ]
+
+
+def _without(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != name}
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ ATTRIBUTE_PREFIX = "attr_"
 """Attribute `camera` of the corpus is column `attr_camera` of `samples`."""
 NEIGHBORS_PREFIX = "neighbors/"
 """The graph "image>image" is table "neighbors/image>image" of the manifest."""
+CLUSTERS_PREFIX = "clusters/"
+"""The set of clusters "terrain" is table "clusters/terrain" of the manifest."""
 ORDER = "feistel4-v1"
 """The algorithm that orders an epoch; another one gets another name."""
 
@@ -69,6 +71,8 @@ class Reason(StrEnum):
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
     TRUE_CAPTION = "true_caption"
+    OTHER_CLUSTER = "other_cluster"
+    NOT_ACCEPTED = "not_accepted"
     SAME_ATTRIBUTE = "same_attribute"
     TIME_GAP = "time_gap"
     VALUE_CAP = "value_cap"
@@ -270,6 +274,23 @@ anchor's image, "" padding. `synthetic`: recipes of synthetic negatives, a_id -1
 where the second parent is the anchor's own embedding or none."""
 
 
+CLUSTERS = pa.schema(
+    _required(
+        ("sample_id", pa.int64()),
+        ("cluster_ids", IDS),
+        ("confidences", FLOATS),
+        ("accept_ranks", IDS),
+    )
+)
+"""`clusters/<name>`: one row a sample, one place a level, the finest first; -1 / 0.0 / -1 where a
+sample is in no cluster. Accept ranks number those that are, by falling confidence."""
+
+ACCEPT_RANK = "accept_rank"
+"""Column of `samples`, int64, that is there only where the manifest has `mask_schedules`: of two
+samples with one `cluster_id`, neither contrasts the other once the ranks of both are below
+floor(r(p) * ranked) at training progress p."""
+
+
 def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     """Return the schema of `pairs` of a pairset with these `counts`."""
     extras = [
@@ -280,11 +301,12 @@ def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     return pa.schema([*PAIRS, *extras])
 
 
-def samples_schema(attributes: dict[str, str]) -> pa.Schema:
+def samples_schema(attributes: dict[str, str], accept_rank: bool = False) -> pa.Schema:
     """Return the schema of `samples` with the corpus's attribute columns.
 
     Args:
         attributes: name of each attribute and its type: "string", "float" or "time".
+        accept_rank: whether there is a column ACCEPT_RANK, before the attributes.
     """
     kinds: dict[str, Any] = {
         "string": pa.string(),
@@ -294,22 +316,25 @@ def samples_schema(attributes: dict[str, str]) -> pa.Schema:
     extra = [
         pa.field(ATTRIBUTE_PREFIX + name, kinds[kind]) for name, kind in sorted(attributes.items())
     ]
-    return pa.schema([*SAMPLES, *extra])
+    ranks = [pa.field(ACCEPT_RANK, pa.int64(), nullable=False)] if accept_rank else []
+    return pa.schema([*SAMPLES, *ranks, *extra])
 
 
 def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
-        table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+        table: "samples", "rejects", "edges", "pairs", "neighbors/<graph>" or "clusters/<name>".
         manifest: of the pairset; its `attributes` and `counts` decide columns.
     """
     if table == "samples":
-        return samples_schema(dict(manifest["attributes"]))
+        return samples_schema(dict(manifest["attributes"]), bool(manifest.get("mask_schedules")))
     if table == "pairs":
         return pairs_schema(manifest["counts"])
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
+    if table.startswith(CLUSTERS_PREFIX):
+        return CLUSTERS
     return {"rejects": REJECTS, "edges": EDGES}.get(table)
 
 
@@ -321,6 +346,9 @@ def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
     if table.startswith(NEIGHBORS_PREFIX):
         k = int(manifest["neighbors"][table.removeprefix(NEIGHBORS_PREFIX)]["k"])
         return {"neighbor_ids": k, "similarities": k}
+    if table.startswith(CLUSTERS_PREFIX):
+        levels = len(manifest["clusters"][table.removeprefix(CLUSTERS_PREFIX)]["levels"])
+        return {column: levels for column in CLUSTERS.names if column != "sample_id"}
     if table != "pairs":
         return {}
     counts = manifest["counts"]

@@ -23,9 +23,12 @@ from pydantic import (
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
+from ..stages.batches.base import Planner
+from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
+from . import clusters
 from .yaml_file import Document
 
 MINERS = {
@@ -37,6 +40,10 @@ MINERS = {
 """Sections of miners, in the order in which they run, and the package of each."""
 MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -113,6 +120,19 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class BatchEntry(BaseModel):
+    """One planner in the list of batches; other keys are the planner's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    planner: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the planner."""
+        return dict(self.model_extra or {})
+
+
 class Shards(_Section):
     """How images are packed."""
 
@@ -125,6 +145,8 @@ class Output(_Section):
     positives: int | None = Field(default=None, ge=1, le=64)
     negatives: int = Field(default=4, ge=0, le=1024)
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    cluster: str | None = None
+    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
 
@@ -154,9 +176,11 @@ class Config(_Section):
     spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
+    clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    batches: tuple[BatchEntry, ...] = ()
     soft: tuple[Entry, ...] = ()
     synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
@@ -201,6 +225,7 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
+    clusters.check(config)
     wrong = []
     for section, position, entry in config.miner_entries():
         try:
@@ -209,6 +234,8 @@ def load(document: Document) -> Config:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("\n".join(wrong))
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     build_mixers(config)
     return config
 
@@ -234,6 +261,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(

@@ -12,7 +12,7 @@ from ..manifests.schema import ATTRIBUTE_PREFIX, Role
 from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
-from ..stages.base import Component, Stage
+from ..stages.base import Stage
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -33,6 +33,8 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
+from . import clusters
+from .batches import batch_nodes
 from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
@@ -106,9 +108,10 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     _plan_groups(plan, config)
     for graph in graphs:
         _plan_graph(plan, graph, config)
+    clusters.plan(plan, config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
-    return plan.nodes
+    return [*plan.nodes, *batch_nodes(config)]
 
 
 def _plan_corpus(
@@ -267,24 +270,13 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
     ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives, *by_role[Role.SOFT]]
-    return [PlannedMiner(*named) for named in zip(numbered(ordered), ordered, strict=True)]
+    return [PlannedMiner(*named) for named in zip(registry.numbered(ordered), ordered, strict=True)]
 
 
 def planned_mixers(config: Config) -> dict[str, Mixer]:
     """Return all mixers of a run by id, in the order in which their recipes stand in a row."""
     mixers = build_mixers(config)
-    return dict(zip(numbered(mixers), mixers, strict=True))
-
-
-def numbered(components: Sequence[Component]) -> list[str]:
-    """Return an id for each component: the name of its module, with a number from the second on."""
-    seen: dict[str, int] = {}
-    ids = []
-    for component in components:
-        name = type(component).__module__.rsplit(".", 1)[-1]
-        seen[name] = seen.get(name, 0) + 1
-        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return ids
+    return dict(zip(registry.numbered(mixers), mixers, strict=True))
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -298,6 +290,8 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
         sources = _sources(item.id, item.miner, miners[:position], config)
+        names, level = item.miner.cluster_names, item.miner.cluster_level
+        sources.update(clusters.need_of(config, item.id, names, level))
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
@@ -346,19 +340,26 @@ def _reference(item: PlannedMiner) -> MinerRef:
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
     output = config.output
     mixers = planned_mixers(config)
+    named = [(item.id, item.miner) for item in miners]
+    level = clusters.published(config, named)
     stage = Assemble(
         miners=tuple(_reference(item) for item in miners),
         mixers=tuple(MixerRef(id=name, count=mixer.count) for name, mixer in mixers.items()),
         positives=output.positives,
         negatives=output.negatives,
         false_negatives=output.false_negatives,
+        cluster_level=level.level if level else 0,
     )
     base = {"samples": "samples", "groups": "groups"}
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
     mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
-    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions})
-    plan.add_map("final_samples", FinalSamples(), base)
+    clustered = {"clusters": f"clusters:{level.name}"} if level else {}
+    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions, **clustered})
+    if level and any(miner.acceptance for _, miner in named):
+        clustered["ranks"] = f"ranks:{level.name}"
+    samples = FinalSamples(level=level.level if level else 0)
+    plan.add_map("final_samples", samples, {**base, **clustered})
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")
     for graph in config.neighbors:

@@ -18,7 +18,7 @@ from ..manifests.errors import ConfigError, UsageError
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
-from .config import MINERS, Config, load
+from .config import BATCHES, MINERS, Config, load
 from .yaml_file import Document
 
 ENCODERS = "curate.stages.embed"
@@ -158,23 +158,26 @@ def _apply(
     recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in LISTS:
+    for section in (*LISTS, BATCHES):
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
-            raise ConfigError(f"{place}: {section}: a list of miners is expected.")
+            what = "planners" if section == BATCHES else "miners"
+            raise ConfigError(f"{place}: {section}: a list of {what} is expected.")
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
-        _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
+        for section in ("neighbors", "clusters"):
+            _fill(body.setdefault(section, {}), run.get(section) or {})
     masks = [name for _, run in runs for name in run.get("mask_groups") or ()]
     if masks:
         # One row serves all recipes, so what any of them must not contrast is masked for all.
         body.setdefault("mask_groups", list(dict.fromkeys(masks)))
-    lengths: dict[str, int] = {}
+    lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():
-            lengths[key] = max(lengths.get(key, 0), value)
+            known = lengths.setdefault(key, value)
+            lengths[key] = known if isinstance(value, str) else max(known, value)
     if len(runs) > 1:
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
@@ -265,7 +268,7 @@ def _graphs(body: dict[str, Any]) -> None:
     graphs = body.setdefault("neighbors", {})
     if not isinstance(graphs, dict):
         return
-    for section in LISTS:
+    for section in (*LISTS, BATCHES):
         for entry in body.get(section) or ():
             for name in _graphs_of(entry):
                 graphs.setdefault(name, {})

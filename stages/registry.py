@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Sequence
 from typing import TypeVar
 
 from ..manifests.errors import ConfigError
@@ -73,3 +74,14 @@ def suggestion(name: str, known: list[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def numbered(components: Sequence[Component]) -> list[str]:
+    """Return an id for each component: the name of its module, with a number from the second on."""
+    seen: dict[str, int] = {}
+    ids = []
+    for component in components:
+        name = type(component).__module__.rsplit(".", 1)[-1]
+        seen[name] = seen.get(name, 0) + 1
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids

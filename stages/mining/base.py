@@ -8,19 +8,22 @@ candidate it looked at is taken or carries the code of the reason why not.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...manifests.schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason, Role
+from ...manifests.vectors import pair_similarity
 from ..base import Component
-from .lookup import LabelSets, Pool, RowIndex, bisect, draw_members, draw_on
+from .lookup import LabelSets, Pool, RowIndex, bisect, contains, draw_members, draw_on
+from .sources import Clusters, Graph, SampleColumns, Vectors
 
 __all__ = [
     "TAKEN",
     "Block",
+    "Clusters",
     "Decisions",
     "EdgeLists",
     "Graph",
@@ -31,101 +34,19 @@ __all__ = [
     "SampleColumns",
     "Vectors",
     "bisect",
+    "by_similarity",
     "column_of",
     "contains",
     "draw_members",
     "draw_on",
     "is_mutual",
     "keep_first",
+    "measured",
     "refuse",
 ]
 
-T = TypeVar("T")
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
 _LOOKUPS = 65536
-
-
-class Graph(Protocol):
-    """The neighbour graph of a pair of spaces; any row can be asked for, at random."""
-
-    @property
-    def name(self) -> str:
-        """QUERY>BANK."""
-        ...
-
-    @property
-    def k(self) -> int:
-        """Neighbours of a row, fill included."""
-        ...
-
-    def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
-
-        Falling similarity, ties by id. Self, its near-duplicates and other splits are not in it.
-        With `depth`, only the first that many columns.
-        """
-        ...
-
-
-class Vectors(Protocol):
-    """The embeddings of one space; any row can be asked for, at random."""
-
-    @property
-    def name(self) -> str:
-        """Name of the space."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Width of a vector."""
-        ...
-
-    def rows(self, ids: np.ndarray) -> np.ndarray:
-        """Return float32 [n, dim]: unit rows; all zero where a sample has no vector."""
-        ...
-
-
-class SampleColumns(Protocol):
-    """Columns of `samples`, whole in memory: only what a miner asked for in `columns`."""
-
-    @property
-    def count(self) -> int:
-        """Number of samples."""
-        ...
-
-    def take(self, column: str, ids: np.ndarray) -> np.ndarray:
-        """Return the codes of a column at ids of any shape, int64, shaped like `ids`.
-
-        Codes number the different values in sorted order; -1 where a sample has none, and for
-        id -1. "group_id" is its own code.
-        """
-        ...
-
-    def sets(self, column: str) -> LabelSets:
-        """Return a column of lists ("labels") as sets of codes."""
-        ...
-
-    def rows_with(self, *columns: str) -> RowIndex:
-        """Return rows by codes: sorted by the first column, then by the others, then by id.
-
-        The first column may be one of lists; its entries are then numbered as in `sets`.
-        """
-        ...
-
-    def numbers(self, column: str, ids: np.ndarray) -> np.ndarray:
-        """Return a column of numbers, or of times as seconds since 1970, at ids of any shape.
-
-        float64, shaped like `ids`; NaN where a sample has none, and for id -1.
-        """
-        ...
-
-    def ids_of(self, keys: Sequence[str]) -> np.ndarray:
-        """Return the sample of each of the keys that the miner names, int64 [n]; -1 for none."""
-        ...
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` gives, made once a process: it must not depend on the block."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -168,6 +89,7 @@ class Block:
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
+        clusters: by name in the config.
     """
 
     anchors: np.ndarray
@@ -181,6 +103,7 @@ class Block:
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
+    clusters: Mapping[str, Clusters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -269,6 +192,21 @@ class Miner(Component, abc.ABC):
         return ()
 
     @property
+    def cluster_names(self) -> Sequence[str]:
+        """Sets of clusters that the miner reads."""
+        return ()
+
+    @property
+    def cluster_level(self) -> int:
+        """Level of them that it reads; 0 is the finest."""
+        return 0
+
+    @property
+    def acceptance(self) -> tuple[float, float] | None:
+        """Shares of samples accepted at the start and end of training, if clusters mask by them."""
+        return None
+
+    @property
     def wants_thresholds(self) -> bool:
         """Whether the miner reads calibrated thresholds of its graphs."""
         return False
@@ -334,18 +272,6 @@ def keep_first(ids: np.ndarray, reasons: np.ndarray, count: int) -> np.ndarray:
     return np.where(before < count, ids, NO_ID)
 
 
-def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Say for each of values [A, K] whether it stands in the same row of lists [A, E]; -1 never.
-
-    Returns:
-        bool [A, K].
-    """
-    found = np.zeros(values.shape, bool)
-    for column in range(lists.shape[1]):
-        found |= values == lists[:, column : column + 1]
-    return found & (values != NO_ID)
-
-
 def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
     """Say for each of others [A, K] whether the anchor is among its k nearest; -1 never.
 
@@ -361,3 +287,28 @@ def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> 
         hit = (theirs == anchors[rows[step], None]).any(axis=1)
         found[rows[step], columns[step]] = hit
     return found
+
+
+def measured(block: Block, space: str | None, ids: np.ndarray) -> np.ndarray:
+    """Return the similarities of anchors and others, float32 [A, K], NaN where not measured.
+
+    Args:
+        block: with the vectors of both spaces.
+        space: "QUERY>BANK", or None: nothing is measured.
+        ids: int64 [A, K], -1 fill.
+    """
+    similarities = np.full(ids.shape, np.nan, np.float32)
+    if space:
+        query, bank = space.split(">")
+        anchors = block.vectors[query].rows(block.anchors)
+        for place in range(ids.shape[1]):
+            there = np.flatnonzero(ids[:, place] != NO_ID)
+            others = block.vectors[bank].rows(ids[there, place])
+            similarities[there, place] = pair_similarity(anchors[there], others)
+    return similarities
+
+
+def by_similarity(ids: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows of [A, K] by falling similarity, ties by id, empty places last."""
+    order = np.lexsort((ids, -similarities, ids == NO_ID))
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarities, order, axis=1)

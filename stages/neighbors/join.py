@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from ...manifests.artifact import Artifact, Output
+from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
@@ -114,7 +115,7 @@ class Join(Stage):
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
-        chosen = ivf.draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
+        chosen = draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
             widen(rows.take(chosen)),
             folds.splits[chosen],

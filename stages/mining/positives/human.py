@@ -104,12 +104,9 @@ class Human(Miner):
     def mine(self, block: Block) -> Decisions:
         """Draw `count` members of each anchor's sets."""
         sets = block.samples.once("sets", lambda: self._sets(block))
-
-        def uniform(rows: np.ndarray, width: int) -> np.ndarray:
-            return draw_uniform(block.seed, block.anchors[rows], "human", width)
-
         entries = sets.members.entries(block.anchors)
-        ids = draw_members(Pool.around(sets.index, entries, 2), uniform, self.count)
+        pool = Pool.around(sets.index, entries, 2)
+        ids = draw_members(pool, block.seed, block.anchors, "human", self.count)
         weights = np.where(ids == NO_ID, 0, 1).astype(np.float32)
         if self.prior is not None:
             ids, weights = self._unlabelled(block, sets, ids, weights)
