@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -20,6 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
+from ..manifests import losses
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
@@ -29,6 +29,7 @@ from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
 from . import clusters
+from .byte_size import ByteSize
 from .yaml_file import Document
 
 MINERS = {
@@ -44,21 +45,6 @@ MIXERS = "curate.stages.mining.synthetic"
 BATCHES = "batches"
 """The section of planners."""
 PLANNERS = "curate.stages.batches"
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-
-
-def _bytes(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([kmgt]?)i?b?\s*", value.lower())
-        if match:
-            return int(float(match[1]) * _UNITS[match[2]])
-    return value
-
-
-ByteSize = Annotated[int, BeforeValidator(_bytes)]
-"""A number of bytes: 268435456, "256MB", "1.5 GB"."""
-
 
 SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 """The name of a space: it becomes the name of a folder and a part of names of graphs."""
@@ -152,14 +138,18 @@ class Output(_Section):
 
 
 class Loss(BaseModel):
-    """What the trainer must do; copied into manifest.json (algorithms.md §0.2)."""
+    """What the trainer must do: a kind of `manifests.losses` and its settings.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
+    """
 
-    t: float = Field(default=0.1, gt=0)
-    pos_in_denom: Literal["self", "all", "none"] = "self"
-    tau_plus: float = Field(default=0.0, ge=0, lt=1)
-    beta: float = Field(default=0.0, ge=0)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str = losses.DEFAULT
+
+    def block(self) -> dict[str, Any]:
+        """Return the whole block."""
+        return losses.parse(self.model_dump()).block()
 
 
 class Budget(_Section):
@@ -226,6 +216,7 @@ def load(document: Document) -> Config:
     config._document = document
     _check_graphs(config, document)
     clusters.check(config)
+    _check_loss(config, document)
     wrong = []
     for section, position, entry in config.miner_entries():
         try:
@@ -371,6 +362,15 @@ def graph_spaces(name: str) -> tuple[str, str]:
     if not (query and sign and bank) or ">" in bank:
         raise ConfigError(f"{name!r} is not a graph; write QUERY>BANK, such as image>image.")
     return query, bank
+
+
+def _check_loss(config: Config, document: Document) -> None:
+    lines = [
+        f"{document.place(('loss', key))}: loss.{key}: {text}."
+        for key, text in losses.problems(config.loss.model_dump()).items()
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def _check_graphs(config: Config, document: Document) -> None:

@@ -1,10 +1,25 @@
 import pytest
 
 from curate.manifests.errors import ConfigError, UsageError
+from curate.manifests.losses import InfoNce, Moco
 from curate.pipeline.book import book, page
 from curate.pipeline.config import load
-from curate.pipeline.resolve import Request, encoder_settings, recipe_names, resolve
+from curate.pipeline.resolve import Request, encoder_settings, recipe, recipe_names, resolve
 from curate.pipeline.yaml_file import Document
+
+FILES = {
+    "pu-human": ("positives.0.selections", "false_negatives.0.selections"),
+    "oracle": ("positives.0.answers", "negatives.0.answers"),
+}
+"""Settings of recipes that only their user knows: a file of what people said."""
+
+
+@pytest.fixture
+def said(tmp_path):
+    """Return the --set options that a recipe needs."""
+    path = tmp_path / "said.jsonl"
+    path.write_text("")
+    return lambda name: [f"{key}={path}" for key in FILES.get(name, ())]
 
 
 @pytest.fixture
@@ -38,14 +53,37 @@ def test_options_win_over_the_file_and_the_file_over_recipes(corpus, tmp_path):
 
 
 def test_recipes_combine(corpus):
-    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
+    with pytest.raises(ConfigError, match="different losses: kind is 'nnclr' and 'infonce'"):
+        resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
+    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"], sets=["loss.kind=infonce"]))
+    assert config.loss.block() == InfoNce(t=0.1).block()
     assert miners(config, "positives") == ["knn", "knn"]
     assert miners(config, "negatives") == ["hard"]
     assert config.output.positives is None
-    with pytest.raises(ConfigError, match=r"nnclr and supcon want different losses: pos_in_denom"):
-        resolve(Request(corpus, recipes=["nnclr", "supcon"]))
-    config = resolve(Request(corpus, recipes=["nnclr", "supcon"], sets=["loss.pos_in_denom=all"]))
-    assert config.loss.pos_in_denom == "all"
+    with pytest.raises(ConfigError, match=r"simclr and supcon want different losses: pos_in_denom"):
+        resolve(Request(corpus, recipes=["simclr", "supcon"]))
+    config = resolve(Request(corpus, recipes=["simclr", "supcon"], sets=["loss.pos_in_denom=all"]))
+    assert config.loss.block()["pos_in_denom"] == "all"
+
+
+def test_a_loss_is_whole_or_refused(corpus):
+    config = resolve(Request(corpus, recipes=["moco"], sets=["loss.queue=99"]))
+    assert config.loss.block() == Moco(t=0.2, queue=99).block()
+    for sets, text in [
+        (["loss.queue=0"], "loss.queue: input should be greater than or equal to 1 (got 0)"),
+        (["loss.kind=mocco"], "loss.kind: no loss is called 'mocco'. Did you mean 'moco'?"),
+        (["loss.beta=1"], "loss.beta: loss 'moco' has no such setting."),
+        (["loss.t=true"], "loss.t: input should be a number (got True)"),
+    ]:
+        with pytest.raises(ConfigError) as refused:
+            resolve(Request(corpus, recipes=["moco"], sets=sets))
+        assert text in str(refused.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_resolves_and_its_loss_is_one(corpus, name, said):
+    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
+    assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
 
 def test_what_would_be_ignored_is_refused(corpus, tmp_path):
@@ -116,13 +154,6 @@ def test_set_reaches_into_lists(corpus, tmp_path):
     assert resolve(Request(str(path), sets=["positives.0.k=9"])).positives[0].settings["k"] == 9
 
 
-FILES = {
-    "pu-human": ("positives.0.selections", "false_negatives.0.selections"),
-    "oracle": ("positives.0.answers", "negatives.0.answers"),
-}
-"""Settings of recipes that only their user knows: a file of what people said."""
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_a_recipe_that_needs_a_file_says_which_set_gives_it(name, corpus, tmp_path):
     with pytest.raises(ConfigError) as told:
@@ -144,17 +175,14 @@ def test_recipes_bring_mask_groups_unless_the_config_has_its_own(corpus, tmp_pat
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, tmp_path):
-    said = tmp_path / "said.jsonl"
-    said.write_text("")
-    sets = [f"{key}={said}" for key in FILES.get(name, ())]
+def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said):
     entry = page(name)
     for key in ("name", "title", "paper", "fidelity", "offline", "trainer", "run"):
         assert entry[key]
     assert entry["name"] == name
     assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
     assert "loss" in entry["run"]
-    config = resolve(Request(corpus, recipes=[name], sets=sets))
+    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
     again = load(Document("again", config.model_dump(mode="json")))
     assert again == config
 

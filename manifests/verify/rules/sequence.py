@@ -36,7 +36,7 @@ def check(
     for row in drawn(len(block.anchor), _LOOKED_AT, f"sequence/{block.first}"):
         own = int(block.anchor[row])
         here = mine.anchor == own
-        if int((here & ~taken).sum()) >= settings["reach"]:
+        if int((here & is_refused(mine, Reason.DUPLICATE)).sum()) >= settings["reach"]:
             continue
         mates = (place == place[own]) & (split == split[own])
         mates &= context.group_id != context.group_id[own]
