@@ -73,6 +73,10 @@ class Reason(StrEnum):
     TRUE_CAPTION = "true_caption"
     OTHER_CLUSTER = "other_cluster"
     NOT_ACCEPTED = "not_accepted"
+    NOT_CHOSEN = "not_chosen"
+    AGREEMENT = "agreement"
+    BELOW_POSITIVE = "below_positive"
+    DISTANCE = "distance"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

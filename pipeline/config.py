@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from ..manifests import losses
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.batches.base import Planner
@@ -193,10 +194,12 @@ class Output(_Section):
 
 
 class Loss(BaseModel):
-    """What the trainer must do; copied into manifest.json (algorithms.md §0.2)."""
+    """What the trainer must do: a kind of `manifests.losses` and its settings.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
+    """
 
+<<<<<<< HEAD
     t: float = Field(default=0.1, gt=0)
     """Temperature."""
     pos_in_denom: Literal["self", "all", "none"] = "self"
@@ -205,6 +208,15 @@ class Loss(BaseModel):
     """Class prior of the debiased loss; 0 for none."""
     beta: float = Field(default=0.0, ge=0)
     """Weight of hard negatives in the loss; 0 for none."""
+=======
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str = losses.DEFAULT
+
+    def block(self) -> dict[str, Any]:
+        """Return the whole block."""
+        return losses.parse(self.model_dump()).block()
+>>>>>>> main
 
 
 class Budget(_Section):
@@ -290,6 +302,7 @@ def load(document: Document) -> Config:
     config._document = document
     _check_graphs(config, document)
     clusters.check(config)
+    _check_loss(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
     for position, planner in enumerate(config.batches):
@@ -367,6 +380,15 @@ def graph_spaces(name: str) -> tuple[str, str]:
     if not (query and sign and bank) or ">" in bank:
         raise ConfigError(f"{name!r} is not a graph; write QUERY>BANK, such as image>image.")
     return query, bank
+
+
+def _check_loss(config: Config, document: Document) -> None:
+    lines = [
+        f"{document.place(('loss', key))}: loss.{key}: {text}."
+        for key, text in losses.problems(config.loss.model_dump()).items()
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def _check_graphs(config: Config, document: Document) -> None:

@@ -21,6 +21,7 @@ from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
 from .corrected import Correction, with_corrected
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
+from .prepare import StoredRows
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -33,9 +34,14 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
+<<<<<<< HEAD
         graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
             miner names.
         hubs:<graph>: where that graph is corrected.
+=======
+        graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
+            ranks:<name>: what the miner names.
+>>>>>>> main
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
@@ -137,6 +143,11 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    asked = miner.preparations if isinstance(miner, Miner) else {}
+    prepared = {
+        name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
+        for name, stage in asked.items()
+    }
     clusters = {
         name: ClusterStore.of(name, inputs[f"clusters:{name}"], inputs[f"ranks:{name}"], columns)
         for name in (miner.cluster_names if isinstance(miner, Miner) else ())
@@ -157,6 +168,7 @@ def open_blocks(
             false_negatives=lists[Role.FALSE_NEGATIVE],
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
+            prepared=prepared,
             seed=seed,
             captions=captions.own(part) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),
