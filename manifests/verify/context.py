@@ -20,8 +20,10 @@ from ..codes import encode
 from ..errors import PairsetError
 from ..fingerprint import draw_uint64
 from ..pairset import Pairset
-from ..schema import list_matrix
+from ..schema import NEIGHBORS_PREFIX, list_matrix
 from ..vectors import VectorStore, pair_similarity
+from .labels import Labels
+from .lists import NeighborLists
 from .result import Notes
 
 TOLERANCE = 5e-3
@@ -38,6 +40,7 @@ class Context:
         notes: where findings go.
         deep: look at every image, hash and similarity, not at a sample of them.
         broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
+        counted: what a rule counts over all blocks, int64 [N] by miner.
         people: records of files of people and oracles that were read already.
     """
 
@@ -47,6 +50,8 @@ class Context:
     broken: set[str] = field(default_factory=set)
     held: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     """Columns that several checks look up by sample: those of clusters, 8 bytes a sample each."""
+    counted: dict[str, np.ndarray] = field(default_factory=dict)
+    _lists: dict[str, NeighborLists] = field(default_factory=dict, repr=False)
     people: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
     _attributes: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
@@ -75,6 +80,11 @@ class Context:
             found = encode(table["split"], lambda name: names.setdefault(str(name), len(names)))
             blocks.append(found.astype(np.int16))
         return list(names), np.concatenate(blocks)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of all samples."""
+        return Labels.of(self.pairset)
 
     def attribute(self, column: str, depth: int = 0) -> np.ndarray:
         """Return a column of `samples` as float64 [N]; NaN where a sample has none.
@@ -106,6 +116,15 @@ class Context:
             return self.pairset.vectors(space)
         except PairsetError:
             return None
+
+    def lists(self, graph: str) -> NeighborLists | None:
+        """Open the neighbour lists of a graph, or return None where they are not sound."""
+        table = f"{NEIGHBORS_PREFIX}{graph}"
+        if table in self.broken or table not in self.pairset.manifest["tables"]:
+            return None
+        if graph not in self._lists:
+            self._lists[graph] = NeighborLists(self.pairset, graph)
+        return self._lists[graph]
 
     def in_range(self, ids: np.ndarray) -> np.ndarray:
         """Say which ids name a sample."""

@@ -18,6 +18,7 @@ from ...manifests.schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason, Ro
 from ...manifests.vectors import pair_similarity
 from ..base import Component
 from .lookup import LabelSets, Pool, RowIndex, bisect, contains, draw_members, draw_on
+from .prepare import Preparation, PreparedRows
 from .sources import Clusters, Graph, SampleColumns, Vectors
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "LabelSets",
     "Miner",
     "Pool",
+    "Preparation",
+    "PreparedRows",
     "RowIndex",
     "SampleColumns",
     "Vectors",
@@ -85,6 +88,7 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        prepared: what the miner asked for in `preparations`, by the same names.
         captions: all captions of each anchor, for miners that read them.
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
@@ -100,6 +104,7 @@ class Block:
     false_negatives: EdgeLists
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    prepared: Mapping[str, PreparedRows] = field(default_factory=dict)
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
@@ -119,6 +124,7 @@ class Decisions:
         positive_similarity: float32 [A] the similarity that margins were held against, or None.
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
+        actions: text [A, K], the action of each, where they differ; `action` is None then.
         valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
         texts: object [A, K] of str or None: captions that the miner made, each at a place where
             `ids` is -1. None for miners that make none.
@@ -133,6 +139,7 @@ class Decisions:
     positive_similarity: np.ndarray | None = None
     corrected: np.ndarray | None = None
     action: str | None = None
+    actions: np.ndarray | None = None
     valid_from: np.ndarray | None = None
     texts: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -190,6 +197,11 @@ class Miner(Component, abc.ABC):
     def space_names(self) -> Sequence[str]:
         """Spaces whose vectors the miner reads."""
         return ()
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """Tables that are made before the miner runs; a name says all that decides one."""
+        return {}
 
     @property
     def cluster_names(self) -> Sequence[str]:

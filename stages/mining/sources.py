@@ -28,7 +28,8 @@ class Graph(Protocol):
     def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
 
-        Falling similarity, ties by id. Self, its near-duplicates and other splits are not in it.
+        Falling similarity, ties by id (a graph corrected for hubs falls by the corrected one; these
+        are cosines). Self, its near-duplicates and other splits are not in it.
         With `depth`, only the first that many columns.
         """
         ...

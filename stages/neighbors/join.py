@@ -17,6 +17,7 @@ from . import ivf
 from .exact import BLOCK_ROWS, Device, nearest
 from .folds import Folds, fold, split_codes
 from .index import PROBE_QUERIES, aim, equal_rows
+from .lifted import cosines, lift_queries, open_bank
 
 Search = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 """(queries float32 [n, d], split codes int32 [n], length) -> lists of folds."""
@@ -28,8 +29,10 @@ class Join(Stage):
     Only rows of the same split are found, never the sample itself, never a row without a vector.
     Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out.
 
-    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space).
-    Files: "ids.npy" int64 [rows, k + overfetch] by falling similarity, ties by id, -1 fill;
+    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space); for a corrected
+    graph also `hubs` and `groups`.
+    Files: "ids.npy" int64 [rows, k + overfetch] by falling (corrected) similarity, ties by id, -1
+    fill;
     "sims.npy" float32, 0 where the id is -1. Facts: exact, queries (rows with a vector), and for
     inverted files nprobe and probe_recall.
 
@@ -60,8 +63,11 @@ class Join(Stage):
         """Open the bank and return the search."""
         query, samples = inputs["query"], inputs["samples"]
         splits = split_codes(samples)
-        bank = Rows.of(inputs["bank"])
-        folds = fold(bank, equal_rows(inputs["index"]), splits)
+        bank = open_bank(inputs)
+        # Equal vectors are one row for the search only where what is taken off is equal too.
+        groups = inputs["groups"] if "hubs" in inputs else None
+        apart = None if groups is None else groups.array(groups.parts[0])
+        folds = fold(bank, equal_rows(inputs["index"]), splits, apart)
         search, facts = self._search(inputs, folds)
         starts = dict(zip(query.parts, query.starts(), strict=False))
         length = self.k + self.overfetch
@@ -72,8 +78,10 @@ class Join(Stage):
             asked = np.flatnonzero(vectors.any(axis=1))
             ids = np.full((len(vectors), length), NO_ID, np.int64)
             sims = np.zeros((len(vectors), length), np.float32)
-            found = search(vectors[asked], splits[own[asked]], length + 1)
-            ids[asked], sims[asked] = folds.unfold(*found, own[asked], length)
+            lifted = lift_queries(vectors[asked], bank)
+            found = search(lifted, splits[own[asked]], length + 1)
+            ids[asked], scores = folds.unfold(*found, own[asked], length)
+            sims[asked] = cosines(vectors[asked], ids[asked], scores, bank)
             files = {"ids.npy": ids, "sims.npy": sims}
             return Output(len(ids), files, {**facts, "queries": len(asked)})
 
@@ -109,20 +117,21 @@ class Join(Stage):
         return search
 
     def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
-        """Take the index's choice, or choose for queries of another space."""
+        """Take the index's choice, or choose for queries of another space or corrected ones."""
         facts = inputs["index"].receipts[0].facts
-        if inputs["query"].fingerprint == inputs["bank"].fingerprint:
+        alike = inputs["query"].fingerprint == inputs["bank"].fingerprint
+        if alike and "hubs" not in inputs:
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
         chosen = draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
-            widen(rows.take(chosen)),
+            lift_queries(widen(rows.take(chosen)), open_bank(inputs)),
             folds.splits[chosen],
             centroids,
             folds,
             aim(facts["min_recall"]),
-            (0, self.k),
+            (1, self.k + 1) if alike else (0, self.k),
         )
         return probes, round(recall, 4)
 

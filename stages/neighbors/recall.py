@@ -26,9 +26,12 @@ class Recall(Stage):
     the mean over all queries of the probe that have neighbours. The interval is Wilson's with one
     draw a query: a share within [0, 1] varies no more than a coin, so it is on the wide side.
 
-    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`.
+    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph,
+    whose recall is that of the corrected ranking.
     One part: "parquet" with one row a query of the probe (sample_id, found, exact). Facts: recall
-    {value, k, queries, low, high}, and hubness {skewness, top1_share, max, orphans}.
+    {value, k, queries, low, high}, hubness {skewness, top1_share, max, orphans}, and for a
+    corrected graph correction: what `Hubs` says, and the hubness of the exact lists of the probe
+    before and after.
 
     Attributes:
         graph: "<query space>><bank space>".
@@ -65,7 +68,10 @@ class Recall(Stage):
             table = self._probe(inputs)
             recall = self._recall(table)
             counts = occurrences(inputs["graph"], int(inputs["samples"].starts()[-1]))
-            return Output.of(table, recall=recall, hubness=hubness(counts))
+            facts: dict[str, Any] = {"recall": recall, "hubness": hubness(counts)}
+            if "hubs" in inputs:
+                facts["correction"] = self._correction(inputs, len(counts))
+            return Output.of(table, **facts)
 
         return run
 
@@ -81,6 +87,17 @@ class Recall(Stage):
         known = truth != NO_ID
         columns = {"found": (hits & known).sum(axis=1), "exact": known.sum(axis=1)}
         return pa.table({"sample_id": chosen, **columns})
+
+    def _correction(self, inputs: Inputs, count: int) -> dict[str, Any]:
+        """Say what was corrected, and how uneven exact lists of the probe are without and with."""
+        raw = {name: artifact for name, artifact in inputs.items() if name != "hubs"}
+        query, groups = Rows.of(inputs["query"]), group_ids(inputs["groups"])
+        chosen = self._drawn(query)
+        told = dict(inputs["hubs"].receipts[0].facts) if inputs["hubs"].receipts else {}
+        for when, given in (("before", raw), ("after", inputs)):
+            lists = open_gated(given, groups)(widen(query.take(chosen)), chosen, self.k)[0]
+            told[when] = hubness(np.bincount(lists[lists != NO_ID], minlength=count))
+        return {**told, "queries": len(chosen)}
 
     def _drawn(self, query: Rows) -> np.ndarray:
         return draw_rows(rows_with_vector(query), self.queries, self.seed, "recall/probe")

@@ -15,6 +15,7 @@ from curate.manifests.errors import (
     StreamError,
     UsageError,
 )
+from curate.manifests.losses import InfoNce
 
 QUICK = {"steps": 12, "batch_size": 24, "image_px": 16, "device": "cpu", "evaluate": 0, "seed": 5}
 
@@ -109,8 +110,7 @@ def test_the_loss_comes_from_the_manifest_unless_told(tmp_path):
     train(tiny.root, TrainOptions(**options), events.append)
     train(tiny.root, TrainOptions(**options, loss={"t": 0.7}), events.append)
     seen = [event["loss"] for event in events if event["event"] == "start"]
-    whole = {"kind": "infonce", "t": 0.3, "pos_in_denom": "all", "tau_plus": 0.05, "beta": 0.5}
-    assert seen[0] == whole
+    assert seen[0] == InfoNce(t=0.3, pos_in_denom="all", tau_plus=0.05, beta=0.5).block()
     assert seen[1] == {**seen[0], "t": 0.7}
 
 
