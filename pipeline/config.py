@@ -199,16 +199,6 @@ class Loss(BaseModel):
     The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
     """
 
-<<<<<<< HEAD
-    t: float = Field(default=0.1, gt=0)
-    """Temperature."""
-    pos_in_denom: Literal["self", "all", "none"] = "self"
-    """Which positives stand in the denominator."""
-    tau_plus: float = Field(default=0.0, ge=0, lt=1)
-    """Class prior of the debiased loss; 0 for none."""
-    beta: float = Field(default=0.0, ge=0)
-    """Weight of hard negatives in the loss; 0 for none."""
-=======
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str = losses.DEFAULT
@@ -216,7 +206,6 @@ class Loss(BaseModel):
     def block(self) -> dict[str, Any]:
         """Return the whole block."""
         return losses.parse(self.model_dump()).block()
->>>>>>> main
 
 
 class Budget(_Section):

@@ -212,16 +212,13 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         sources.update(clusters.need_of(config, item.id, names, level))
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
-<<<<<<< HEAD
         for graph in item.miner.graph_names:
             if config.neighbors[graph].correct is not None:
                 sources[f"hubs:{graph}"] = f"hubs:{graph}"
-=======
         for name, stage in item.miner.preparations.items():
             sources[f"prepared:{name}"] = f"prepare:{name}"
             if not any(node.name == f"prepare:{name}" for node in plan.nodes):
                 plan.add_map(f"prepare:{name}", stage, {need: need for need in stage.needs})
->>>>>>> main
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
         plan.add_map(f"mine:{item.id}", stage, sources)
     for name, mixer in planned_mixers(config).items():

@@ -260,12 +260,12 @@ def encoder_settings(text: str) -> dict[str, Any]:
     """Return the config keys of an encoder as typed: NAME, or open_clip:MODEL[/PRETRAINED].
 
     Examples: "builtin", "open_clip:ViT-B-16/openai", "open_clip:local-dir:/models/my-clip",
-    "onnx:encoder.onnx".
+    "onnx:encoder.onnx", "checkpoint:out/train".
     """
     name, _, rest = text.partition(":")
     if not rest:
         return {"encoder": name}
-    if name == "onnx":
+    if name in ("onnx", "checkpoint"):
         return {"encoder": name, "path": rest}
     if rest.startswith("local-dir:"):
         return {"encoder": name, "model": rest}

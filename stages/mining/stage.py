@@ -34,14 +34,9 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-<<<<<<< HEAD
-        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
-            miner names.
-        hubs:<graph>: where that graph is corrected.
-=======
         graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
             ranks:<name>: what the miner names.
->>>>>>> main
+        hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
