@@ -42,6 +42,7 @@ class Request:
     sets: Sequence[str] = ()
     encoder: str | None = None
     embeddings: Sequence[str] = ()
+    round_of: str | None = None
 
 
 def resolve(request: Request) -> Config:
@@ -66,6 +67,8 @@ def resolve(request: Request) -> Config:
         body["recipes"] = names
     for text in request.sets:
         _set(body, text)
+    if request.round_of is not None:
+        body["round_of"] = request.round_of
     _spaces(body, request)
     _graphs(body)
     return load(Document(document.name, body, document.lines))
@@ -231,13 +234,26 @@ def _spaces(body: dict[str, Any], request: Request) -> None:
         spaces.update({of: {"of": of, **chosen} for of in _modalities(chosen["encoder"])})
     elif request.encoder:
         chosen = encoder_settings(request.encoder)
-        names = list(spaces) or _modalities(chosen["encoder"])
-        for name in names:
-            space = spaces.get(name)
-            if not (isinstance(space, dict) and space.get("encoder") == "array"):
-                of = space.get("of", name) if isinstance(space, dict) else name
-                spaces[name] = {"of": of, **chosen}
+        _replace(spaces, chosen, request.encoder)
     spaces.update(given)
+
+
+def _replace(spaces: dict[str, Any], chosen: Mapping[str, Any], typed: str) -> None:
+    """Give the spaces that an encoder can make to it; arrays and other modalities stay."""
+    modalities = _modalities(chosen["encoder"])
+    replaced = False
+    for name in list(spaces) or modalities:
+        space = spaces.get(name)
+        array = isinstance(space, dict) and space.get("encoder") == "array"
+        of = space.get("of", name) if isinstance(space, dict) else name
+        if not array and of in modalities:
+            spaces[name] = {"of": of, **chosen}
+            replaced = True
+    if not replaced:
+        raise ConfigError(
+            f"--encoder {typed}: it embeds {', '.join(modalities)}, and the config has no such "
+            f"space to encode (it has: {', '.join(spaces)})."
+        )
 
 
 def _modalities(encoder: str) -> Sequence[str]:
