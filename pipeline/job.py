@@ -19,11 +19,12 @@ from ..manifests.errors import ConfigError, DataError, Interrupted, ResourceErro
 from ..manifests.export import ABOUT, export
 from ..manifests.human import human_bytes, human_seconds
 from ..manifests.pairset import MANIFEST
-from . import estimate, plan, progress, publish, resolve, rounds, runner
+from . import estimate, plan, progress, publish, resolve, runner
 from .backends.base import Backend
 from .config import Config
 from .events import Event, EventLog, tee
 from .memory import PeakMeter, machine_bytes
+from .rounds import Round
 from .runner import Node
 
 STORE = listing.RUN_STORE
@@ -75,8 +76,9 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     memory = machine_bytes() * MEMORY_SHARE
     budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
     with _nothing_started(config):
-        before = rounds.of(config)
-        nodes = plan.build_nodes(config, reader, budget, before.number)
+        this = Round.after(config.round_of)
+        nodes = plan.build_nodes(config, reader, budget, this.number)
+        this.check(nodes)
         needs = estimate.estimate(config, reader, nodes, options.workers)
     misfit = _misfit(needs, config, out, budget)
     if options.dry_run:
@@ -92,13 +94,13 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     except OSError as error:
         raise UsageError(f"-o {options.out}: cannot be made: {error.strerror}.") from error
     with runner.only_run(out / STORE):
-        return _run(config, nodes, before, options, out, budget)
+        return _run(config, nodes, this, options, out, budget)
 
 
 def _run(
     config: Config,
     nodes: Sequence[Node],
-    before: rounds.Round,
+    this: Round,
     options: Options,
     out: Path,
     budget: int,
@@ -114,7 +116,7 @@ def _run(
         with _stoppable():
             backend = make_backend(options.ray, options.workers, budget)
             done = runner.run(nodes, out / STORE, backend, emit)
-            manifest = publish.publish(config, nodes, done, out, before)
+            manifest = publish.publish(config, nodes, done, out, this)
             if PACKED in config.output.formats:
                 _pack(manifest, out)
     finally:

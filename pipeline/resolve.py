@@ -20,6 +20,7 @@ from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
 from .config import BATCHES, MINERS, Config, load
+from .rounds import keep_groups
 from .yaml_file import Document
 
 ENCODERS = "curate.stages.embed"
@@ -71,6 +72,7 @@ def resolve(request: Request) -> Config:
         body["round_of"] = request.round_of
     _spaces(body, request)
     _graphs(body)
+    keep_groups(body)
     return load(Document(document.name, body, document.lines))
 
 

@@ -21,8 +21,6 @@ from .base import Encoder, LoadedEncoder
 if TYPE_CHECKING:
     from ...manifests.consumer import ContrastiveModel
 
-FILE = "checkpoint.pt"
-"""Name of the file that `curate train -d FOLDER` writes."""
 What = Literal["features", "projection"]
 
 
@@ -42,7 +40,7 @@ class Checkpoint(Encoder):
 
     @field_validator("path")
     @classmethod
-    def _of_this_machine(cls, path: str) -> str:
+    def _made_absolute(cls, path: str) -> str:
         # Workers of a cluster stand in folders of their own.
         return absolute(path)
 
@@ -80,8 +78,10 @@ class Checkpoint(Encoder):
 
     @property
     def _file(self) -> Path:
+        from ...manifests.consumer.checkpoint import NAME
+
         given = Path(self.path)
-        path = given / FILE if given.is_dir() else given
+        path = given / NAME if given.is_dir() else given
         if not path.is_file():
             raise ConfigError(
                 f"checkpoint: {path} is not a file. Train one with `curate train OUT -d FOLDER` "
