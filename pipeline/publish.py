@@ -17,6 +17,7 @@ from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
 from ..stages.mining.base_mixer import Mixer
 from . import clusters, quality
+from .assets import asset_tables, publish_assets
 from .batches import planned_batches
 from .config import Config
 from .croissant import croissant
@@ -51,6 +52,7 @@ def publish(
         "index": _indexes(done, links),
         "neighbors": quality.neighbors(config, done),
         "images": _images(done, links),
+        "assets": publish_assets(config, nodes, done, links.add),
         "kinds": [item.id for item in miners],
         "miners": [_miner(item) for item in miners],
         "mixers": [_mixer(name, mixer) for name, mixer in planned_mixers(config).items()],
@@ -149,6 +151,8 @@ def _tables(
     for entry in rejects:
         entry["rows"] = done["census"].receipts[0].facts["rejects"]
     tables["rejects"] = rejects
+    if config.generate:
+        tables["assets"] = asset_tables(config, done, links.add)
     for graph in config.neighbors:
         folder = f"neighbors/{graph.replace('>', '_to_')}"
         tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)
