@@ -212,7 +212,8 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "order.rows_per_block": "Rows that stay together in block order.",
     "plans[]": "Batch plans: name, planner, fidelity, paper, settings, path, bytes, sha256, "
     "batches, size, split, blocks, repeats, pairs_left_out, facts.",
-    "parents": "manifest_id of the pairsets this one came from.",
+    "parents": "manifest_id of the pairset of the round before; empty in round 0.",
+    "round": "Number of the mining round, 0 for the first; column `round` of `edges`.",
     "counts.samples": "Rows of `samples`.",
     "counts.rejects": "Rows of `rejects`.",
     "counts.edges": "Rows of `edges`.",

@@ -92,6 +92,8 @@ class Config(Section):
     """Columns of samples in which equal values mean: never contrast."""
     recipes: tuple[str, ...] = ()
     """Recipes that this config starts from; what it says itself is stronger."""
+    round_of: str | None = None
+    """Folder of the pairset that the round before mined: this run is the round after it."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of all draws."""
     _document: Document = PrivateAttr(default_factory=lambda: Document("config", {}))

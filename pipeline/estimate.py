@@ -35,7 +35,13 @@ PLAN_RATE = 3_000.0
 """Pairs a second of a planner, which has one core for a block."""
 MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
-EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
+EMBED_RATES = {
+    "builtin": 150.0,
+    "open_clip": 15.0,
+    "onnx": 30.0,
+    "checkpoint": 150.0,
+    ARRAY: 50_000.0,
+}
 """Samples a second a core by encoder (open_clip: ViT-B-32, bf16; a GPU is 100 times faster)."""
 PROCESS_BYTES = 600 << 20
 """What a worker holds whatever the corpus: libraries, one part, one block of vectors."""

@@ -24,6 +24,7 @@ from .backends.base import Backend
 from .config import Config
 from .events import Event, EventLog, tee
 from .memory import PeakMeter, machine_bytes
+from .rounds import Round
 from .runner import Node
 
 STORE = listing.RUN_STORE
@@ -75,7 +76,9 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     memory = machine_bytes() * MEMORY_SHARE
     budget = int(memory) if config.budget.memory == "auto" else config.budget.memory
     with _nothing_started(config):
-        nodes = plan.build_nodes(config, reader, budget)
+        this = Round.after(config.round_of)
+        nodes = plan.build_nodes(config, reader, budget, this.number)
+        this.check(nodes)
         needs = estimate.estimate(config, reader, nodes, options.workers)
     misfit = _misfit(needs, config, out, budget)
     if options.dry_run:
@@ -91,10 +94,17 @@ def run_job(request: resolve.Request, options: Options) -> Result:
     except OSError as error:
         raise UsageError(f"-o {options.out}: cannot be made: {error.strerror}.") from error
     with runner.only_run(out / STORE):
-        return _run(config, nodes, options, out, budget)
+        return _run(config, nodes, this, options, out, budget)
 
 
-def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, budget: int) -> Result:
+def _run(
+    config: Config,
+    nodes: Sequence[Node],
+    this: Round,
+    options: Options,
+    out: Path,
+    budget: int,
+) -> Result:
     log = EventLog(out / EVENTS)
     names = [node.name for node in nodes]
     view = progress.make_view(names, sys.stderr) if not options.quiet else None
@@ -106,7 +116,7 @@ def _run(config: Config, nodes: Sequence[Node], options: Options, out: Path, bud
         with _stoppable():
             backend = make_backend(options.ray, options.workers, budget)
             done = runner.run(nodes, out / STORE, backend, emit)
-            manifest = publish.publish(config, nodes, done, out)
+            manifest = publish.publish(config, nodes, done, out, this)
             if PACKED in config.output.formats:
                 _pack(manifest, out)
     finally:
@@ -176,7 +186,7 @@ def _folder(text: str) -> Path:
 def _keep_apart(config: Config, out: Path) -> None:
     """Refuse inputs that stand in OUT: what a run does not publish there, it may remove."""
     arrays = [str(space.settings.get("path", "")) for space in config.spaces.values()]
-    for source in (config.corpus.source, *arrays):
+    for source in (config.corpus.source, config.round_of or "", *arrays):
         place = Path(listing.absolute(source)).resolve() if source else None
         if place and not storage.is_remote(source) and place.is_relative_to(out.resolve()):
             raise ConfigError(

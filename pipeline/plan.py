@@ -81,13 +81,14 @@ def open_corpus(config: Config) -> Reader:
     )
 
 
-def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]:
+def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int = 0) -> list[Node]:
     """Return all nodes of a run, each after those that feed it.
 
     Args:
         config: the validated config.
         reader: the corpus.
         memory_bytes: what the workers of a stage may hold together.
+        number: of the mining round; see `rounds`.
 
     Raises:
         ConfigError: a space or a graph that is needed is not in the config.
@@ -104,7 +105,12 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     }
     for node in plan_assets(config, encoders):
         plan.add_map(*node)
+<<<<<<< HEAD
     _plan_mining(plan, miners, config)
+=======
+    miners = planned_miners(config)
+    _plan_mining(plan, miners, config, number)
+>>>>>>> rounds
     _plan_tables(plan, miners, config)
     return [*plan.nodes, *batch_nodes(config)]
 
@@ -216,7 +222,9 @@ def planned_mixers(config: Config) -> dict[str, Mixer]:
     return dict(zip(registry.numbered(mixers), mixers, strict=True))
 
 
-def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
+def _plan_mining(
+    plan: _Builder, miners: Sequence[PlannedMiner], config: Config, number: int
+) -> None:
     calibrated = dict.fromkeys(
         graph for item in miners if item.miner.wants_thresholds for graph in item.miner.graph_names
     )
@@ -242,10 +250,14 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
             sources[f"prepared:{name}"] = f"prepare:{name}"
             if not any(node.name == f"prepare:{name}" for node in plan.nodes):
                 plan.add_map(f"prepare:{name}", stage, {need: need for need in stage.needs})
+<<<<<<< HEAD
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
+=======
+        stage = Mine(miner=item.miner, id=item.id, seed=config.seed, round=number)
+>>>>>>> rounds
         plan.add_map(f"mine:{item.id}", stage, sources)
     for name, mixer in planned_mixers(config).items():
-        stage = Mix(mixer=mixer, id=name, seed=config.seed)
+        stage = Mix(mixer=mixer, id=name, seed=config.seed, round=number)
         plan.add_map(f"mix:{name}", stage, _sources(name, mixer, miners, config))
 
 

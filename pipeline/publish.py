@@ -22,6 +22,7 @@ from .batches import planned_batches
 from .config import Config
 from .croissant import croissant
 from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
+from .rounds import Round
 from .runner import Node
 
 PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
@@ -29,7 +30,7 @@ PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pya
 
 
 def publish(
-    config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact], out: Path
+    config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact], out: Path, this: Round
 ) -> dict[str, Any]:
     """Link the published files into `out` and write `manifest.json`; return the manifest.
 
@@ -67,7 +68,8 @@ def publish(
         "loss": config.loss.block(),
         "order": {"algo": ORDER, "rows_per_block": ROW_GROUP_ROWS},
         "plans": _plans(config, done, links),
-        "parents": [],
+        "parents": list(this.parents),
+        "round": this.number,
     }
     body["config_sha256"] = digest(canonical_json(body["config"]))
     body["counts"] = quality.counts(config, done)

@@ -20,6 +20,7 @@ from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
 from .config import BATCHES, MINERS, Config, load
+from .rounds import keep_groups
 from .yaml_file import Document
 
 ENCODERS = "curate.stages.embed"
@@ -42,6 +43,7 @@ class Request:
     sets: Sequence[str] = ()
     encoder: str | None = None
     embeddings: Sequence[str] = ()
+    round_of: str | None = None
 
 
 def resolve(request: Request) -> Config:
@@ -66,8 +68,11 @@ def resolve(request: Request) -> Config:
         body["recipes"] = names
     for text in request.sets:
         _set(body, text)
+    if request.round_of is not None:
+        body["round_of"] = request.round_of
     _spaces(body, request)
     _graphs(body)
+    keep_groups(body)
     return load(Document(document.name, body, document.lines))
 
 
@@ -237,13 +242,26 @@ def _spaces(body: dict[str, Any], request: Request) -> None:
         spaces.update({of: {"of": of, **chosen} for of in _modalities(chosen["encoder"])})
     elif request.encoder:
         chosen = encoder_settings(request.encoder)
-        names = list(spaces) or _modalities(chosen["encoder"])
-        for name in names:
-            space = spaces.get(name)
-            if not (isinstance(space, dict) and space.get("encoder") == "array"):
-                of = space.get("of", name) if isinstance(space, dict) else name
-                spaces[name] = {"of": of, **chosen}
+        _replace(spaces, chosen, request.encoder)
     spaces.update(given)
+
+
+def _replace(spaces: dict[str, Any], chosen: Mapping[str, Any], typed: str) -> None:
+    """Give the spaces that an encoder can make to it; arrays and other modalities stay."""
+    modalities = _modalities(chosen["encoder"])
+    replaced = False
+    for name in list(spaces) or modalities:
+        space = spaces.get(name)
+        array = isinstance(space, dict) and space.get("encoder") == "array"
+        of = space.get("of", name) if isinstance(space, dict) else name
+        if not array and of in modalities:
+            spaces[name] = {"of": of, **chosen}
+            replaced = True
+    if not replaced:
+        raise ConfigError(
+            f"--encoder {typed}: it embeds {', '.join(modalities)}, and the config has no such "
+            f"space to encode (it has: {', '.join(spaces)})."
+        )
 
 
 def _modalities(encoder: str) -> Sequence[str]:
@@ -266,12 +284,12 @@ def encoder_settings(text: str) -> dict[str, Any]:
     """Return the config keys of an encoder as typed: NAME, or open_clip:MODEL[/PRETRAINED].
 
     Examples: "builtin", "open_clip:ViT-B-16/openai", "open_clip:local-dir:/models/my-clip",
-    "onnx:encoder.onnx".
+    "onnx:encoder.onnx", "checkpoint:out/train".
     """
     name, _, rest = text.partition(":")
     if not rest:
         return {"encoder": name}
-    if name == "onnx":
+    if name in ("onnx", "checkpoint"):
         return {"encoder": name, "path": rest}
     if rest.startswith("local-dir:"):
         return {"encoder": name, "model": rest}

@@ -6,6 +6,7 @@ They hold tensors, numbers and texts only, so that loading one never runs code
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +19,11 @@ from ..errors import StateMismatch, StreamError
 
 FORMAT = "curate-checkpoint/2"
 NAME = "checkpoint.pt"
+# Torch's unpickler fails on foreign bytes wherever it happens to stand.
+_UNREADABLE = (
+    *(UnpicklingError, RuntimeError, ValueError, EOFError, OSError),
+    *(struct.error, LookupError, AttributeError, TypeError),
+)
 
 
 def save_checkpoint(path: Path, body: Mapping[str, Any]) -> None:
@@ -33,7 +39,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         body = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         # torch's own text advises to load the file with code; it is not passed on.
         raise StreamError(
             f"{path} is not a readable checkpoint ({type(error).__name__}), or holds more than "

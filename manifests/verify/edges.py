@@ -14,7 +14,7 @@ from .context import TOLERANCE, Context, drawn
 
 COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "space", "rank", "similarity"),
-    *("corrected_similarity", "weight", "action", "valid_from", "reason"),
+    *("corrected_similarity", "weight", "action", "valid_from", "reason", "round"),
 ]
 _QUICK_ROWS = 512
 
@@ -142,6 +142,14 @@ def _check_numbers(context: Context, block: EdgeBlock, table: pa.Table) -> None:
         ~((valid >= 0) & (valid <= 1)),
         block.first,
         lambda row: f"{block.name(row)}: valid_from {valid[row]}, training progress is 0..1",
+    )
+    said, found = context.pairset.manifest.get("round", 0), table["round"].to_numpy()
+    context.notes.rows(
+        "round",
+        "edges",
+        found != said,
+        block.first,
+        lambda row: f"{block.name(row)}: round {found[row]}, the manifest says {said}",
     )
 
 

@@ -30,6 +30,9 @@ def check_manifest(context: Context) -> None:
     ids = [miner["id"] for miner in manifest["miners"]]
     if list(manifest["kinds"]) != ids:
         notes.add("kinds", "manifest.json", None, f"kinds {manifest['kinds']}, miners {ids}")
+    number, parents = manifest.get("round", 0), manifest.get("parents", [])
+    if (number > 0) != bool(parents):
+        notes.add("round", "manifest.json", None, f"round {number} with parents {parents}")
     made = ("assets",) if "assets" in manifest["tables"] else ()
     for table in (*_COUNTED, *made):
         _check_count(context, table)

@@ -18,13 +18,19 @@ from .common import echo_json, guarded, json_option
 @click.option(
     "--encoder",
     metavar="NAME[:MODEL[/PRETRAINED]]",
-    help="builtin, open_clip:ViT-B-32/laion2b_s34b_b79k, open_clip:local-dir:PATH, onnx:FILE.",
+    help="builtin, open_clip:ViT-B-32/laion2b_s34b_b79k, open_clip:local-dir:PATH, onnx:FILE, "
+    "checkpoint:FOLDER.",
 )
 @click.option(
     "--embeddings",
     multiple=True,
     metavar="SPACE=FILE",
     help="Precomputed vectors (.npy or Parquet) as a space; no encoder runs for it.",
+)
+@click.option(
+    "--round-of",
+    metavar="OUT1",
+    help="Pairset of the round before, which the checkpoint encoder was trained on.",
 )
 @click.option(
     "--ray",
@@ -47,6 +53,7 @@ def command(
     format_: str | None,
     encoder: str | None,
     embeddings: tuple[str, ...],
+    round_of: str | None,
     ray: str,
     workers: int | None,
     dry_run: bool,
@@ -65,11 +72,12 @@ def command(
       curate run 's3://bucket/{000..123}.tar' -o out --recipe nnclr --recipe nv-retriever
       curate run curate.yaml -o out --set output.negatives=8 --dry-run
       curate run photos/ -o out --embeddings image=vectors.npy
+      curate run photos/ -o out2 --encoder checkpoint:out/train --round-of out
     """
     from ..job import Options, run_job
     from ..resolve import Request
 
-    request = Request(target, format_, recipes, sets, encoder, embeddings)
+    request = Request(target, format_, recipes, sets, encoder, embeddings, round_of)
     options = Options(out, ray, workers, dry_run, fresh, report=not no_report, quiet=as_json)
     result = run_job(request, options)
     if as_json:

@@ -29,6 +29,8 @@ class Mix(Stage):
     id: str = Field(min_length=1)
     """Name of the mixer in this run."""
     seed: int = Field(default=0, ge=0)
+    round: int = Field(default=0, ge=0)
+    """Number of the mining round; each has draws of its own."""
 
     def plan(self, inputs: Inputs) -> list[Task]:
         """One task a part of `samples`."""
@@ -40,7 +42,7 @@ class Mix(Stage):
 
     def open(self, inputs: Inputs) -> Worker:
         """Load the columns; graphs and vectors stay on the disk."""
-        block_of = open_blocks(inputs, self.mixer, seed_of(self.seed, self.id), {})
+        block_of = open_blocks(inputs, self.mixer, seed_of(self.seed, self.id, self.round), {})
 
         def mix_part(task: Task) -> Output:
             block = block_of(task.part)

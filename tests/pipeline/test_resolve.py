@@ -121,6 +121,7 @@ def test_encoder_and_embeddings(corpus):
             {"encoder": "open_clip", "model": "local-dir:/models/clip"},
         ),
         ("onnx:e.onnx", {"encoder": "onnx", "path": "e.onnx"}),
+        ("checkpoint:out/train", {"encoder": "checkpoint", "path": "out/train"}),
     ],
 )
 def test_encoders_as_typed(text, settings):

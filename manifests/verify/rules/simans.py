@@ -38,8 +38,9 @@ def check(
 
 
 def _uniform(context: Context, mine: Edges, described: Mapping[str, Any], width: int) -> np.ndarray:
-    """Repeat the uniform numbers of the run: keyed by seed, miner, round 0, anchor and rank."""
-    text = f"{context.pairset.manifest['config']['seed']}/{described['id']}/0"
+    """Repeat the uniform numbers of the run: keyed by seed, miner, round, anchor and rank."""
+    manifest = context.pairset.manifest
+    text = f"{manifest['config']['seed']}/{described['id']}/{manifest.get('round', 0)}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
     anchors, which = np.unique(mine.anchor, return_inverse=True)
     return draw_uniform(seed, anchors, "simans", width)[which, mine.rank]

@@ -154,6 +154,21 @@ def test_a_wrong_count_is_found(broken):
     assert found(verify(broken, deep=False), "count", "pairs") == [None]
 
 
+def test_a_round_without_a_parent_is_found(broken):
+    with edit_manifest(broken) as manifest:
+        manifest["round"], manifest["parents"] = 1, []
+    result = verify(broken)
+    assert found(result, "round", "manifest.json") == [None]
+    assert len(found(result, "round", "edges")) > 0
+
+
+def test_an_edge_of_another_round_is_found(broken):
+    Rows(broken, "edges").change(11, round=2)
+    result = verify(broken)
+    assert found(result, "round", "edges") == [11]
+    assert not others_than(result, "round")
+
+
 def test_a_missing_column_is_found(broken):
     import pyarrow.parquet as pq
 
