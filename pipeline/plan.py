@@ -105,12 +105,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int =
     }
     for node in plan_assets(config, encoders):
         plan.add_map(*node)
-<<<<<<< HEAD
-    _plan_mining(plan, miners, config)
-=======
-    miners = planned_miners(config)
     _plan_mining(plan, miners, config, number)
->>>>>>> rounds
     _plan_tables(plan, miners, config)
     return [*plan.nodes, *batch_nodes(config)]
 
@@ -250,11 +245,7 @@ def _plan_mining(
             sources[f"prepared:{name}"] = f"prepare:{name}"
             if not any(node.name == f"prepare:{name}" for node in plan.nodes):
                 plan.add_map(f"prepare:{name}", stage, {need: need for need in stage.needs})
-<<<<<<< HEAD
-        stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
-=======
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed, round=number)
->>>>>>> rounds
         plan.add_map(f"mine:{item.id}", stage, sources)
     for name, mixer in planned_mixers(config).items():
         stage = Mix(mixer=mixer, id=name, seed=config.seed, round=number)
