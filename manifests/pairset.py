@@ -17,7 +17,10 @@ from .vectors import Rows, VectorStore, starts_of
 MANIFEST = "manifest.json"
 IMAGES = "images"
 """Folder of the tars that a pairset holds itself, because its corpus was in none."""
-FOLDERS = ("samples", "rejects", "edges", "pairs", "neighbors", "embeddings", "index", IMAGES)
+FOLDERS = (
+    *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "embeddings", "index"),
+    IMAGES,
+)
 """Folders that hold only what the manifest lists."""
 
 
@@ -78,7 +81,7 @@ class Pairset:
         """Return the Parquet files of a table in order.
 
         Args:
-            table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+            table: "samples", "rejects", "edges", "pairs", "selection" or "neighbors/<graph>".
         """
         listed = self.manifest["tables"].get(table)
         if listed is None:

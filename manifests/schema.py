@@ -1,8 +1,8 @@
 """The tables of pairset/1: columns, types, and the codes that stand in them.
 
 Only types that every reader knows (pyarrow, DuckDB, Polars, pandas, Hugging Face datasets) are
-used: int64, int8, int32, float32, float64, string, timestamp, and lists of those. A list of ids
-has one length in a whole table; empty places hold -1.
+used: int64, int8, int32, float32, float64, bool, string, timestamp, and lists of those. A list of
+ids has one length in a whole table; empty places hold -1.
 """
 
 from __future__ import annotations
@@ -65,7 +65,35 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    NOT_SELECTED = "not_selected"
 
+
+class Drop(StrEnum):
+    """Why a selector dropped a sample. KEPT (empty) means that it did not."""
+
+    KEPT = ""
+    EARLIER = "earlier"
+    NO_VECTOR = "no_vector"
+    NO_CAPTION = "no_caption"
+    BELOW_CUT = "below_cut"
+    BELOW_THRESHOLD = "below_threshold"
+    OVER_QUOTA = "over_quota"
+    SHORT_SIDE = "short_side"
+    ASPECT = "aspect"
+    FEW_WORDS = "few_words"
+    MANY_WORDS = "many_words"
+    FEW_CHARACTERS = "few_characters"
+    SHARED_CAPTION = "shared_caption"
+    MANY_CAPTIONS = "many_captions"
+    NO_ENTRY = "no_entry"
+    NOT_DRAWN = "not_drawn"
+    SEMANTIC_DUPLICATE = "semantic_duplicate"
+    PROTOTYPE = "prototype"
+
+
+DROPS: tuple[Drop, ...] = tuple(Drop)
+"""Position = the uint8 code that selectors use; code 0 is KEPT."""
+DROP_CODE: dict[Drop, int] = {drop: code for code, drop in enumerate(DROPS)}
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
 """Position = the uint8 code that miners use; code 0 is TAKEN."""
@@ -180,6 +208,19 @@ EDGES = pa.schema(
 number where a config has it twice); `space` the graph ("image>image") or "" ; `reason` is "" on
 taken edges. Sorted by anchor_id, then by the order of miners in the config, then by rank."""
 
+SELECTION = pa.schema(
+    [
+        *_required(("sample_id", pa.int64()), ("selector", pa.string())),
+        pa.field("score", pa.float32()),
+        *_required(("kept", pa.bool_()), ("reason", pa.string())),
+        pa.field("witness", pa.int64()),
+    ]
+)
+"""`selection`: one row a sample and selector, by sample_id, then in the order of the config; only
+where a config selects. `score` is null where the selector has none; `reason` is one of `Drop`, ""
+where the sample is kept; `witness` is the sample because of which it was dropped, if there is one.
+A sample that not all selectors keep is no anchor and no candidate."""
+
 PAIRS = pa.schema(
     _required(
         ("pair_id", pa.int64()),
@@ -227,14 +268,15 @@ def table_schema(table: str, attributes: Mapping[str, str]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
-        table: "samples", "rejects", "edges", "pairs" or "neighbors/<graph>".
+        table: "samples", "rejects", "edges", "pairs", "selection" or "neighbors/<graph>".
         attributes: see `samples_schema`.
     """
     if table == "samples":
         return samples_schema(dict(attributes))
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
-    return {"rejects": REJECTS, "edges": EDGES, "pairs": PAIRS}.get(table)
+    others = {"rejects": REJECTS, "edges": EDGES, "pairs": PAIRS, "selection": SELECTION}
+    return others.get(table)
 
 
 def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -25,6 +25,7 @@ from ..stages import registry
 from ..stages.base import Component
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
+from ..stages.selection.base import Selector
 from .yaml_file import Document
 
 MINERS = {
@@ -33,6 +34,8 @@ MINERS = {
     "negatives": "curate.stages.mining.negatives",
 }
 """Sections of miners, in the order in which they run, and the package of each."""
+SELECTORS = "curate.stages.selection"
+"""The package of what section `selection` names."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -109,6 +112,19 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class SelectorEntry(BaseModel):
+    """One selector in a list; other keys are the selector's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    selector: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the selector."""
+        return dict(self.model_extra or {})
+
+
 class Shards(_Section):
     """How images are packed."""
 
@@ -150,6 +166,7 @@ class Config(_Section):
     spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
+    selection: tuple[SelectorEntry, ...] = ()
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
@@ -197,7 +214,15 @@ def load(document: Document) -> Config:
     _check_graphs(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
+    for position in range(len(config.selection)):
+        build_selector(config, position, document)
     return config
+
+
+def build_selector(config: Config, position: int, document: Document) -> Selector:
+    """Build a selector of the config; its class validates its settings."""
+    entry, path = config.selection[position], ("selection", position, "selector")
+    return build_component(entry.selector, SELECTORS, Selector, entry.settings, (document, path))
 
 
 def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -> Miner:

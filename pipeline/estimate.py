@@ -32,6 +32,7 @@ EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.
 PROCESS_BYTES = 600 << 20
 """What a worker holds whatever the corpus: libraries, one part, one block of vectors."""
 ROW_MEMORY = {"census": 120, "groups": 60, "join": 60, "graph": 60, "recall": 60, "mine": 64}
+ROW_MEMORY |= {"measure": 1, "select": 80, "selected": 2}
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
 MODEL_BYTES = 1 << 30
 """torch and a small model on top of it."""
@@ -132,7 +133,9 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     return Needs(corpus, tuple(lines), workers or os.cpu_count() or 1)
 
 
-_SINGLE = frozenset({"census", "groups", "recall", "calibrate", "index", "final_samples"})
+_SINGLE = frozenset(
+    {"census", "groups", "recall", "calibrate", "index", "select", "selected", "final_samples"}
+)
 
 
 def dim_of(space: Space) -> int:

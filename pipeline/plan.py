@@ -12,7 +12,8 @@ from ..manifests.schema import Role
 from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
-from ..stages.base import Stage
+from ..stages.assemble.final_selection import FinalSelection
+from ..stages.base import Component, Stage
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -31,7 +32,9 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
-from .config import Config, Space, build_component, build_miner, graph_spaces
+from ..stages.selection.base import Selector
+from ..stages.selection.stage import Decide, Measure, Selected
+from .config import Config, Space, build_component, build_miner, build_selector, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
@@ -53,6 +56,14 @@ class PlannedMiner:
     def role(self) -> Role:
         """What its edges are for."""
         return self.miner.role
+
+
+@dataclass(frozen=True)
+class PlannedSelector:
+    """A selector with the id that the table `selection` knows it by."""
+
+    id: str
+    selector: Selector
 
 
 @dataclass
@@ -95,6 +106,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     _plan_corpus(plan, config, reader)
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
+    _plan_selection(plan, config)
     graphs = dict.fromkeys(config.neighbors)
     for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
         _plan_index(plan, name, config, memory_bytes)
@@ -178,6 +190,49 @@ def open_encoder(name: str, space: Space, document: Document = UNPLACED) -> Enco
     return encoder
 
 
+def planned_selectors(config: Config) -> list[PlannedSelector]:
+    """Return all selectors of a run in the order of the config."""
+    selectors = [build_selector(config, at, config.document) for at in range(len(config.selection))]
+    return [PlannedSelector(*item) for item in zip(_ids(selectors), selectors, strict=True)]
+
+
+def _ids(components: Sequence[Component]) -> list[str]:
+    """Name components by their modules; the second of a kind is "name-2"."""
+    seen: dict[str, int] = {}
+    ids = []
+    for component in components:
+        name = type(component).__module__.rsplit(".", 1)[-1]
+        seen[name] = seen.get(name, 0) + 1
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids
+
+
+def _plan_selection(plan: _Builder, config: Config) -> None:
+    done: list[str] = []
+    for item in planned_selectors(config):
+        sources = {"samples": "samples"}
+        for space in item.selector.space_names:
+            _need(space in config.spaces, f"selector {item.id}", f"spaces: {space}")
+            sources[f"vectors:{space}"] = f"vectors:{space}"
+        if item.selector.among == "kept":
+            sources |= {name: name for name in done}
+        settings = {"selector": item.selector, "id": item.id, "seed": config.seed}
+        plan.add_map(f"measure:{item.id}", Measure(**settings), sources)
+        measured = {**sources, "measured": f"measure:{item.id}"}
+        plan.add_map(f"select:{item.id}", Decide(**settings), measured)
+        done.append(f"select:{item.id}")
+    if done:
+        plan.add_map("selected", Selected(), {name: name for name in done})
+        ids = tuple(name.removeprefix("select:") for name in done)
+        sources = {"samples": "samples", **{name: name for name in done}}
+        plan.add_map("final_selection", FinalSelection(selectors=ids), sources)
+
+
+def _selected(config: Config) -> dict[str, str]:
+    """Return which samples were selected as an input, where any were."""
+    return {"selected": "selected"} if config.selection else {}
+
+
 def _plan_index(plan: _Builder, name: str, config: Config, memory_bytes: int) -> None:
     asked = [item for graph, item in config.neighbors.items() if graph_spaces(graph)[1] == name]
     exact = [item.exact_below for item in asked if item.exact_below is not None]
@@ -192,19 +247,20 @@ def _plan_index(plan: _Builder, name: str, config: Config, memory_bytes: int) ->
     plan.add(f"index:{name}", stage, vectors=f"vectors:{name}", samples="samples")
 
 
-def _around(graph: str) -> dict[str, str]:
+def _around(graph: str, config: Config) -> dict[str, str]:
     query, bank = graph_spaces(graph)
     return {
         "samples": "samples",
         "query": f"vectors:{query}",
         "bank": f"vectors:{bank}",
         "index": f"index:{bank}",
+        **_selected(config),
     }
 
 
 def _plan_join(plan: _Builder, graph: str, config: Config) -> None:
     stage = Join(graph=graph, k=config.neighbors[graph].k)
-    plan.add_map(f"join:{graph}", stage, _around(graph))
+    plan.add_map(f"join:{graph}", stage, _around(graph, config))
 
 
 def _plan_groups(plan: _Builder, config: Config) -> None:
@@ -225,7 +281,7 @@ def _plan_groups(plan: _Builder, config: Config) -> None:
 
 def _plan_graph(plan: _Builder, graph: str, config: Config) -> None:
     asked = config.neighbors[graph]
-    around = {**_around(graph), "groups": "groups"}
+    around = {**_around(graph, config), "groups": "groups"}
     plan.add_map(
         f"graph:{graph}", Graph(graph=graph, k=asked.k), {**around, "join": f"join:{graph}"}
     )
@@ -252,13 +308,7 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
     ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives]
-    seen: dict[str, int] = {}
-    planned = []
-    for miner in ordered:
-        name = type(miner).__module__.rsplit(".", 1)[-1]
-        seen[name] = seen.get(name, 0) + 1
-        planned.append(PlannedMiner(name if seen[name] == 1 else f"{name}-{seen[name]}", miner))
-    return planned
+    return [PlannedMiner(*item) for item in zip(_ids(ordered), ordered, strict=True)]
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -271,14 +321,14 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         stage = Calibrate(graph=graph, seed=config.seed)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
-        sources = {"samples": "samples", "groups": "groups"}
+        sources = {"samples": "samples", "groups": "groups", **_selected(config)}
         for graph in item.miner.graph_names:
-            _need(graph in config.neighbors, item.id, f"neighbors: {graph}")
+            _need(graph in config.neighbors, f"miner {item.id}", f"neighbors: {graph}")
             sources[f"graph:{graph}"] = f"graph:{graph}"
             if item.miner.wants_thresholds:
                 sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         for space in item.miner.space_names:
-            _need(space in config.spaces, item.id, f"spaces: {space}")
+            _need(space in config.spaces, f"miner {item.id}", f"spaces: {space}")
             sources[f"vectors:{space}"] = f"vectors:{space}"
         for earlier in miners[:position]:
             sources[f"edges:{earlier.id}"] = f"mine:{earlier.id}"
@@ -293,9 +343,9 @@ def _caption_vectors(config: Config) -> dict[str, str]:
     return {name: name for name in names[:1]}
 
 
-def _need(there: bool, miner: str, what: str) -> None:
+def _need(there: bool, who: str, what: str) -> None:
     if not there:
-        raise ConfigError(f"miner {miner} needs {what}, which the config does not have.")
+        raise ConfigError(f"{who} needs {what}, which the config does not have.")
 
 
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -309,7 +359,7 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     base = {"samples": "samples", "groups": "groups"}
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
-    plan.add_map("assemble", stage, {**base, **edges, **captions})
+    plan.add_map("assemble", stage, {**base, **edges, **captions, **_selected(config)})
     plan.add_map("final_samples", FinalSamples(), base)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")

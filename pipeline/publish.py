@@ -18,7 +18,7 @@ from ..manifests.tables import ROW_GROUP_ROWS
 from . import quality
 from .config import Config
 from .croissant import croissant
-from .plan import ARRAY, PlannedMiner, planned_miners
+from .plan import ARRAY, PlannedMiner, PlannedSelector, planned_miners, planned_selectors
 from .runner import Node
 
 PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
@@ -48,6 +48,7 @@ def publish(
         "images": _images(done, links),
         "kinds": [item.id for item in miners],
         "miners": [_miner(item) for item in miners],
+        "selection": [_selector(item, done) for item in planned_selectors(config)],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
@@ -139,6 +140,8 @@ def _tables(
     for entry in rejects:
         entry["rows"] = done["census"].receipts[0].facts["rejects"]
     tables["rejects"] = rejects
+    if "final_selection" in done:
+        tables["selection"] = _rows_table(links, done["final_selection"], "selection")
     for graph in config.neighbors:
         folder = f"neighbors/{graph.replace('>', '_to_')}"
         tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)
@@ -224,6 +227,20 @@ def _miner(item: PlannedMiner) -> dict[str, Any]:
         "paper": item.miner.paper,
         "settings": item.miner.model_dump(mode="json"),
         "space": graphs[0] if graphs else "",
+    }
+
+
+def _selector(item: PlannedSelector, done: Mapping[str, Artifact]) -> dict[str, Any]:
+    facts = dict(done[f"select:{item.id}"].receipts[0].facts)
+    return {
+        "id": item.id,
+        "selector": type(item.selector).__module__.rsplit(".", 1)[-1],
+        "fidelity": item.selector.fidelity,
+        "paper": item.selector.paper,
+        "settings": item.selector.model_dump(mode="json"),
+        "kept": facts.pop("kept"),
+        "dropped": facts.pop("dropped"),
+        "facts": facts,
     }
 
 

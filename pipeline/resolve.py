@@ -25,6 +25,8 @@ RECIPES = "curate.pipeline.recipes"
 DEFAULT_RECIPE = "default"
 DEFAULT_ENCODER = "open_clip"
 DEFAULT_GRAPH = "image>image"
+SECTIONS = ("selection", *MINERS)
+"""Sections of a config that are lists of components, joined over recipes."""
 GRAPH_SETTINGS = ("space", "graph")
 """Settings of miners that may name a graph."""
 
@@ -156,11 +158,12 @@ def _apply(
     recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in MINERS:
+    for section in SECTIONS:
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
-            raise ConfigError(f"{place}: {section}: a list of miners is expected.")
+            what = "miners" if section in MINERS else "selectors"
+            raise ConfigError(f"{place}: {section}: a list of {what} is expected.")
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:

@@ -46,6 +46,7 @@ REASONS = {
     "no_vector": "has no vector",
     "not_drawn": "not drawn",
     "overflow": "no place left in the row",
+    "not_selected": "dropped by the selection",
 }
 """What each reason code of `edges` means, for people."""
 

@@ -21,6 +21,7 @@ from .result import Finding, Notes, VerifyResult, render
 from .rules import check_rules
 from .samples import check_groups, check_samples
 from .schemas import check_schemas
+from .selection import check_selection
 
 __all__ = ["Finding", "VerifyResult", "render", "verify"]
 
@@ -30,8 +31,8 @@ def verify(
 ) -> VerifyResult:
     """Check a pairset; nothing but its files (and the shards that they name) is read.
 
-    Bounded memory: 26 bytes a sample (keys, groups, splits), one row group of a table, and the
-    edges of 2048 anchors.
+    Bounded memory: 45 bytes a sample (keys, groups, splits, one selector's verdicts), one row
+    group of a table, and the edges of 2048 anchors.
 
     Args:
         root: the folder with `manifest.json`.
@@ -70,7 +71,8 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("embeddings", (), check_embeddings),
         ("samples", ("samples",), check_samples),
         ("groups", ("samples",), check_groups),
-        ("neighbors", ("samples", *graphs), check_neighbors),
+        ("selection", ("samples", "selection", "pairs", "edges"), check_selection),
+        ("neighbors", ("samples", "selection", *graphs), check_neighbors),
         ("edges", ("samples", "edges"), check_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
         ("explanations", ("samples", "edges", "pairs"), _check_explanations),

@@ -43,8 +43,8 @@ class Assemble(Stage):
     offered to the places that are left: they, too, must not be contrasted. Anchors without a
     positive get no row.
 
-    Inputs: samples, groups, edges:<id> of every miner, and at most one `vectors:<caption space>`
-    (used to judge negatives where there are no labels).
+    Inputs: samples, groups, edges:<id> of every miner, `selected` where samples were selected, and
+    at most one `vectors:<caption space>` (used to judge negatives where there are no labels).
 
     Files of a part: "pairs.parquet" (PAIRS without pair_id), "edges.parquet". Facts, all counts
     but kinds: P, K, F, kinds, pairs, edges, anchors_without_positive, positives, negatives,
@@ -83,6 +83,8 @@ class Assemble(Stage):
         samples, groups = inputs["samples"], inputs["groups"]
         starts = dict(zip(samples.parts, samples.starts(), strict=False))
         group_ids = groups.array(groups.parts[0])
+        selected = inputs.get("selected")
+        is_kept = None if selected is None else selected.array(selected.parts[0])
         judge = Judge.of(samples, _captions(inputs))
         edges = [inputs[f"edges:{miner.id}"] for miner in self.miners]
 
@@ -100,6 +102,8 @@ class Assemble(Stage):
             schema = pa.schema([field for field in PAIRS if field.name != "pair_id"])
             pair_table = pa.table([pairs[name] for name in schema.names], schema=schema)
             facts = self._facts(lists, kept, table.num_rows)
+            asked = len(anchors) if is_kept is None else int(is_kept[anchors].sum())
+            facts["anchors_without_positive"] = asked - len(kept)
             facts |= judge.facts(anchors[kept], lists.negatives.of(kept), self._fillers())
             files = {"pairs.parquet": pair_table, "edges.parquet": table}
             return Output(len(kept), files, facts)
@@ -137,7 +141,6 @@ class Assemble(Stage):
             "kinds": [miner.id for miner in self.miners],
             "pairs": len(kept),
             "edges": edges,
-            "anchors_without_positive": len(lists.positives.ids) - len(kept),
             "positives": int((chosen.positives.ids >= 0).sum()),
             "negatives": int((chosen.negatives.ids >= 0).sum()),
             "false_negatives": int((chosen.false_negatives.ids >= 0).sum()),

@@ -27,7 +27,7 @@ from ...manifests.tables import open_parquet, write_parquet_stream
 from ..base import Inputs, Stage, Task, Worker
 
 
-class _Final(Stage):
+class Final(Stage):
     """Joins consecutive parts of one input into files; a subclass names the input and its rows."""
 
     rows_per_file: int = Field(default=1_000_000, ge=1)
@@ -96,7 +96,7 @@ class _Final(Stage):
         return join
 
 
-class FinalSamples(_Final):
+class FinalSamples(Final):
     """`samples`: the groups are added (nothing clusters yet). Inputs: samples, groups."""
 
     @property
@@ -125,7 +125,7 @@ class FinalSamples(_Final):
         return table.select(schema.names).cast(schema)
 
 
-class FinalPairs(_Final):
+class FinalPairs(Final):
     """`pairs`: dense `pair_id` is added. Inputs: assemble."""
 
     @property
@@ -155,7 +155,7 @@ class FinalPairs(_Final):
         return table.append_column("pair_id", ids).select(PAIRS.names).cast(PAIRS)
 
 
-class FinalEdges(_Final):
+class FinalEdges(Final):
     """`edges`, as they are. Inputs: assemble."""
 
     @property
@@ -182,7 +182,7 @@ class FinalEdges(_Final):
         return inputs["assemble"].table(part, suffix="edges.parquet")
 
 
-class FinalNeighbors(_Final):
+class FinalNeighbors(Final):
     """`neighbors/<graph>`. Inputs: samples, graph."""
 
     graph: str

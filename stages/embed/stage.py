@@ -12,9 +12,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from ...manifests.artifact import Output
+from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from ._shards import Pictures
-from ._unit import mean_of_runs, unit
+from ._unit import mean_of_runs
 from .base import Encoder, LoadedEncoder
 
 _MAX_NAMED = 20

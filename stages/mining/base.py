@@ -100,9 +100,14 @@ class SampleColumns(Protocol):
         """Return a column of lists ("labels") as sets of codes."""
         ...
 
+    def is_kept(self, ids: np.ndarray) -> np.ndarray:
+        """Say which samples no selector dropped, bool shaped like `ids`; -1 is not dropped."""
+        ...
+
     def rows_with(self, *columns: str) -> RowIndex:
         """Return rows by codes: sorted by the first column, then by the others, then by id.
 
+        Samples that a selector dropped stand in no run, so that nothing draws them.
         The first column may be one of lists; its entries are then numbered as in `sets`.
         """
         ...
@@ -134,7 +139,7 @@ class Block:
     """All that a miner may look at for one part of anchors.
 
     Attributes:
-        anchors: int64 [A], ascending sample ids.
+        anchors: int64 [A], ascending sample ids; samples that a selector dropped are left out.
         samples: columns of all samples.
         graphs: by name ("image>image").
         vectors: by space name.

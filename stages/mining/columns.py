@@ -33,21 +33,30 @@ class Columns:
         count: number of samples.
         coded: by column, int32 [count] codes, -1 where a sample has none.
         listed: by column of lists, its sets.
+        kept: bool [count], what a selection kept; None where nothing was selected.
     """
 
     count: int
     coded: Mapping[str, np.ndarray]
     listed: Mapping[str, LabelSets] = field(default_factory=dict)
+    kept: np.ndarray | None = None
     _indexes: dict[tuple[str, ...], RowIndex] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, samples: Artifact, groups: Artifact, wanted: Iterable[str]) -> Columns:
+    def load(
+        cls,
+        samples: Artifact,
+        groups: Artifact,
+        wanted: Iterable[str],
+        selected: Artifact | None = None,
+    ) -> Columns:
         """Read columns of the artifacts `samples` and `groups`.
 
         Args:
             samples: one table a part.
             groups: one part, int64 [N] group ids.
             wanted: names of columns: "group_id", or text columns of `samples`.
+            selected: one part, bool [N], where samples were selected.
 
         Raises:
             ConfigError: `samples` has no such column of texts.
@@ -61,7 +70,8 @@ class Columns:
                 listed[name] = label_sets(_chunks(samples, name))
             else:
                 coded[name] = codes_of(_chunks(samples, name))
-        return cls(samples.rows, coded, listed)
+        kept = None if selected is None else selected.array(selected.parts[0])
+        return cls(samples.rows, coded, listed, kept)
 
     def take(self, column: str, ids: np.ndarray) -> np.ndarray:
         """Return codes int64, shaped like `ids`; -1 for id -1."""
@@ -74,8 +84,14 @@ class Columns:
         """Return a column of lists as sets of codes."""
         return self.listed[column]
 
+    def is_kept(self, ids: np.ndarray) -> np.ndarray:
+        """Say which samples no selector dropped, shaped like `ids`; -1 is not dropped."""
+        if self.kept is None or not len(self.kept):
+            return np.ones(np.shape(ids), bool)
+        return self.kept[ids] | (ids == NO_ID)
+
     def rows_with(self, *columns: str) -> RowIndex:
-        """Return rows by codes; made once, then remembered."""
+        """Return rows by codes, dropped samples left out; made once, then remembered."""
         if columns not in self._indexes:
             first, *others = columns
             if first in self.listed:
@@ -85,6 +101,9 @@ class Columns:
             else:
                 rows = np.arange(self.count)
                 codes = [self.coded[name] for name in columns]
+            if self.kept is not None:
+                # An entry whose first code is missing stands in no run: nothing draws it.
+                codes[0] = np.where(self.kept[rows], codes[0], NO_ID)
             self._indexes[columns] = RowIndex.of(rows, codes)
         return self._indexes[columns]
 

@@ -31,6 +31,7 @@ class Mine(Stage):
         samples, groups: always.
         graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
         edges:<id>: tables of the earlier miners, in their order.
+        selected: where samples were selected; the others are no anchors and no candidates.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
     reports (a threshold).
@@ -59,7 +60,7 @@ class Mine(Stage):
         """
         samples, thresholds = inputs["samples"], self._thresholds(inputs)
         wanted = ("group_id", "split", *self.miner.columns)
-        columns = Columns.load(samples, inputs["groups"], wanted)
+        columns = Columns.load(samples, inputs["groups"], wanted, inputs.get("selected"))
         graphs = {name: open_graph(inputs, name) for name in self.miner.graph_names}
         vectors = {
             name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
@@ -72,6 +73,7 @@ class Mine(Stage):
         def mine_part(task: Task) -> Output:
             first = int(starts[task.part])
             anchors = np.arange(first, first + samples.receipt(task.part).rows)
+            anchors = anchors[columns.is_kept(anchors)]
             lists = read_edges(earlier, task.part, anchors)
             block = Block(
                 anchors=anchors,

@@ -14,7 +14,7 @@ from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from . import ivf
 from .exact import BLOCK_ROWS, Device, nearest
-from .folds import Folds, fold, split_codes
+from .folds import Folds, findable, fold, kept_samples, split_codes
 from .index import PROBE_QUERIES, aim, equal_rows
 
 Search = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -25,9 +25,11 @@ class Join(Stage):
     """Finds the `k + overfetch` nearest rows of the bank for each row of the query space.
 
     Only rows of the same split are found, never the sample itself, never a row without a vector.
-    Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out.
+    Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out. What a
+    selection dropped neither finds nor is found.
 
-    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space).
+    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space), and `selected`
+    where samples were selected.
     Files: "ids.npy" int64 [rows, k + overfetch] by falling similarity, ties by id, -1 fill;
     "sims.npy" float32, 0 where the id is -1. Facts: exact, queries (rows with a vector), and for
     inverted files nprobe and probe_recall.
@@ -60,7 +62,8 @@ class Join(Stage):
         query, samples = inputs["query"], inputs["samples"]
         splits = split_codes(samples)
         bank = Rows.of(inputs["bank"])
-        folds = fold(bank, equal_rows(inputs["index"]), splits)
+        kept = kept_samples(inputs.get("selected"))
+        folds = fold(bank, findable(equal_rows(inputs["index"]), kept), splits)
         search, facts = self._search(inputs, folds)
         starts = dict(zip(query.parts, query.starts(), strict=False))
         length = self.k + self.overfetch
@@ -68,7 +71,8 @@ class Join(Stage):
         def run(task: Task) -> Output:
             vectors = widen(query.array(task.part))
             own = int(starts[task.part]) + np.arange(len(vectors))
-            asked = np.flatnonzero(vectors.any(axis=1))
+            asks = vectors.any(axis=1) if kept is None else vectors.any(axis=1) & kept[own]
+            asked = np.flatnonzero(asks)
             ids = np.full((len(vectors), length), NO_ID, np.int64)
             sims = np.zeros((len(vectors), length), np.float32)
             found = search(vectors[asked], splits[own[asked]], length + 1)
@@ -108,12 +112,15 @@ class Join(Stage):
         return search
 
     def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
-        """Take the index's choice, or choose for queries of another space."""
+        """Take the index's choice, or choose for queries of another space or for a selection."""
         facts = inputs["index"].receipts[0].facts
-        if inputs["query"].fingerprint == inputs["bank"].fingerprint:
+        kept = kept_samples(inputs.get("selected"))
+        own = inputs["query"].fingerprint == inputs["bank"].fingerprint
+        if own and kept is None:
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
+        valid = valid if kept is None else valid[kept[valid]]
         chosen = ivf.draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
             widen(rows.take(chosen)),
@@ -121,7 +128,7 @@ class Join(Stage):
             centroids,
             folds,
             aim(facts["min_recall"]),
-            (0, self.k),
+            (int(own), int(own) + self.k),
         )
         return probes, round(recall, 4)
 

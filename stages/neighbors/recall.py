@@ -14,6 +14,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.statistics import wilson_interval
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Stage, Task, Worker
+from .folds import kept_samples
 from .graph import group_ids, open_gated
 from .ivf import draw_rows
 from .join import rows_with_vector, search_resources
@@ -26,7 +27,8 @@ class Recall(Stage):
     the mean over all queries of the probe that have neighbours. The interval is Wilson's with one
     draw a query: a share within [0, 1] varies no more than a coin, so it is on the wide side.
 
-    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`.
+    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`, and `selected` where samples
+    were selected: the others are neither asked nor counted among the hubs.
     One part: "parquet" with one row a query of the probe (sample_id, found, exact). Facts: recall
     {value, k, queries, low, high}, and hubness {skewness, top1_share, max, orphans}.
 
@@ -65,6 +67,8 @@ class Recall(Stage):
             table = self._probe(inputs)
             recall = self._recall(table)
             counts = occurrences(inputs["graph"], int(inputs["samples"].starts()[-1]))
+            kept = kept_samples(inputs.get("selected"))
+            counts = counts if kept is None else counts[kept]
             return Output.of(table, recall=recall, hubness=hubness(counts))
 
         return run
@@ -72,7 +76,7 @@ class Recall(Stage):
     def _probe(self, inputs: Inputs) -> pa.Table:
         groups = group_ids(inputs["groups"])
         query, lists = Rows.of(inputs["query"]), Rows.of(inputs["graph"], "ids.npy")
-        chosen = self._drawn(query)
+        chosen = self._drawn(query, kept_samples(inputs.get("selected")))
         truth = open_gated(inputs, groups)(widen(query.take(chosen)), chosen, self.k)[0]
         here = lists.take(chosen)[:, : self.k]
         hits = np.zeros(truth.shape, bool)
@@ -82,8 +86,10 @@ class Recall(Stage):
         columns = {"found": (hits & known).sum(axis=1), "exact": known.sum(axis=1)}
         return pa.table({"sample_id": chosen, **columns})
 
-    def _drawn(self, query: Rows) -> np.ndarray:
-        return draw_rows(rows_with_vector(query), self.queries, self.seed, "recall/probe")
+    def _drawn(self, query: Rows, kept: np.ndarray | None) -> np.ndarray:
+        valid = rows_with_vector(query)
+        valid = valid if kept is None else valid[kept[valid]]
+        return draw_rows(valid, self.queries, self.seed, "recall/probe")
 
     def _recall(self, table: pa.Table) -> dict[str, Any]:
         found, exact = table["found"].to_numpy(), table["exact"].to_numpy()
