@@ -9,6 +9,7 @@ from typing import Any
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
 from .schema import NO_ID, Reason, Role
+from .verdicts import verdicts_about
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
@@ -24,8 +25,9 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
 
     Returns:
         JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
-        group), pair (the row of `pairs`, or None), row (its filled places, each with key, miner,
-        score and weight), edges (each with other_key, other_caption, other_label, in_row, why).
+        group), selection (what each selector said of it, with why), pair (the row of `pairs`, or
+        None), row (its filled places, each with key, miner, score and weight), edges (each with
+        other_key, other_caption, other_label, in_row, why).
 
     Raises:
         DataError: no sample has this key; the text names the nearest.
@@ -47,6 +49,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "sample_id": anchor,
         "sample": {name: samples[anchor][name] for name in _SHOWN},
         "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
+        "selection": verdicts_about(pairset, anchor),
         "pair": pair,
         "row": places,
         "edges": [_described(pairset, edge, samples, anchor, names) for edge in edges],
@@ -231,10 +234,13 @@ def render(facts: Mapping[str, Any]) -> str:
         f"  label: {sample['label'] or '-'}",
         f"  near-duplicates: {', '.join(facts['duplicates']) or 'none'}",
     ]
+    lines += [f"  selection: {item['why']}" for item in facts["selection"]]
     for role, title in _TITLES.items():
         edges = [edge for edge in facts["edges"] if edge["role"] == role]
         lines += ["", f"{title} ({len(edges)})", *_edge_lines(edges)]
-    if facts["pair"] is None:
+    if not all(item["kept"] for item in facts["selection"]):
+        lines += ["", "This sample was not selected: it is no anchor and stands in no pair."]
+    elif facts["pair"] is None:
         lines += ["", "This anchor has no row in pairs: no positive was found for it."]
     return "\n".join(lines)
 

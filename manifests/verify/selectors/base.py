@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import open_vectors
+from ...errors import CurateError
 from ...schema import DROP_CODE, Drop
 from ..context import TOLERANCE, Context, drawn
 
@@ -95,6 +97,28 @@ def check_top(
     )
     text = f"kept, though sample {best} with score {limit:.6g} was dropped"
     verdicts.note(context, described, "cut", kept & behind, text)
+
+
+def cosines(context: Context, described: Mapping[str, Any], ids: np.ndarray) -> np.ndarray | None:
+    """Return float32 [n, T], the cosines of samples to the selector's target vectors.
+
+    Rows without a vector are NaN. None where the targets are no longer where they were, or the
+    embeddings cannot be read: the scores are then taken as they are stored.
+    """
+    settings = described["settings"]
+    store = context.vectors(settings["space"])
+    try:
+        table = open_vectors(settings["targets"])
+    except (CurateError, OSError):
+        return None
+    if store is None or table.dim != store.dim:
+        return None
+    wanted = table.take(np.arange(len(table)))
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    rows = store.rows(ids)
+    found = rows @ wanted.T
+    found[~rows.any(axis=1)] = np.nan
+    return found
 
 
 def check_scores(
