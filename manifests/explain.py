@@ -27,7 +27,8 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
         group), selection (what each selector said of it, with why), pair (the row of `pairs`, or
         None), row (its filled places, each with key, miner, score and weight), edges (each with
-        other_key, other_caption, other_label, in_row, why).
+        other_key, other_caption, other_label, in_row, why), synthetic (recipes of synthetic
+        negatives, each with the keys of its parents).
 
     Raises:
         DataError: no sample has this key; the text names the nearest.
@@ -40,8 +41,11 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     places = _places(pairset, pair)
     others = [edge["other_id"] for edge in edges if edge["other_id"] is not None]
     others += [place["sample_id"] for place in places]
+    recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
+    others += [item[name] for item in recipes for name in ("a_id", "b_id") if item[name] != NO_ID]
     samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
     names = {(place["role"], place["sample_id"]) for place in places}
+    names |= {(str(Role.NEGATIVE), text) for text in (pair or {}).get("negative_texts", ())}
     for place in places:
         place["key"] = samples[place["sample_id"]]["key"]
     return {
@@ -53,6 +57,14 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "pair": pair,
         "row": places,
         "edges": [_described(pairset, edge, samples, anchor, names) for edge in edges],
+        "synthetic": [
+            {
+                **item,
+                "a_key": samples[item["a_id"]]["key"],
+                "b_key": samples[item["b_id"]]["key"] if item["b_id"] != NO_ID else None,
+            }
+            for item in recipes
+        ],
     }
 
 
@@ -67,6 +79,8 @@ def _places(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
             if other != NO_ID:
                 miner = kinds[kind]
                 found.append(_place(role, other, miner=miner, score=score, weight=weight))
+    shares = zip(pair.get("soft_ids", ()), pair.get("soft_targets", ()), strict=True)
+    found += [_place(Role.SOFT, other, weight=w) for other, w in shares if other != NO_ID]
     masked = [other for other in pair["false_negative_ids"] if other != NO_ID]
     return found + [_place(Role.FALSE_NEGATIVE, other) for other in masked]
 
@@ -90,7 +104,7 @@ def _described(
     edge: Edge,
     samples: Mapping[int, Mapping[str, Any]],
     anchor: int,
-    names: set[tuple[str, int]],
+    names: set[tuple[str, int | str]],
 ) -> dict[str, Any]:
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
     settings = dict(miner["settings"])
@@ -99,7 +113,8 @@ def _described(
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
         settings["threshold"] = found.get(kind)
     other = samples.get(edge["other_id"] if edge["other_id"] is not None else NO_ID, {})
-    in_row = (edge["role"], edge["other_id"]) in names
+    name = edge["text"] if edge["other_id"] is None else edge["other_id"]
+    in_row = (edge["role"], name) in names
     return {
         **{name: value for name, value in edge.items() if name != "anchor_id"},
         "other_key": other.get("key"),
@@ -128,6 +143,10 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
         found = f"{edge['action']}: {_similarity(edge)}{above}"
         return f"{found}, {where}" if where else found
+    if edge["role"] == Role.SOFT:
+        return f"soft target: {edge['weight']:.4f} of it ({_similarity(edge)}, {where})"
+    if edge["role"] == Role.NEGATIVE and edge["text"]:
+        return "negative: a caption that is wrong for the anchor"
     if edge["role"] == Role.NEGATIVE:
         cut = _cuts(edge, settings)
         limits = " and ".join(f"<= {text}" for text in cut.values())
@@ -213,6 +232,8 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
+    Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
+    Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
     Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
 }
 
@@ -221,6 +242,7 @@ _TITLES = {
     Role.POSITIVE: "Positives",
     Role.NEGATIVE: "Negatives",
     Role.FALSE_NEGATIVE: "False negatives",
+    Role.SOFT: "Soft target",
     Role.REFUSED: "Refused",
 }
 
@@ -237,12 +259,22 @@ def render(facts: Mapping[str, Any]) -> str:
     lines += [f"  selection: {item['why']}" for item in facts["selection"]]
     for role, title in _TITLES.items():
         edges = [edge for edge in facts["edges"] if edge["role"] == role]
+        if role is Role.SOFT and not edges:
+            continue
         lines += ["", f"{title} ({len(edges)})", *_edge_lines(edges)]
+    if facts["synthetic"]:
+        lines += ["", f"Synthetic negatives ({len(facts['synthetic'])} recipes)"]
+        lines += [_recipe_line(item) for item in facts["synthetic"]]
     if not all(item["kept"] for item in facts["selection"]):
         lines += ["", "This sample was not selected: it is no anchor and stands in no pair."]
     elif facts["pair"] is None:
         lines += ["", "This anchor has no row in pairs: no positive was found for it."]
     return "\n".join(lines)
+
+
+def _recipe_line(item: Mapping[str, Any]) -> str:
+    parents = " and ".join(key for key in (item["a_key"], item["b_key"]) if key)
+    return f"  {item['method']:<14} type {item['type']}: {parents}, coefficient {item['coef']:.3f}"
 
 
 def _edge_lines(edges: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -17,6 +17,7 @@ from .codes import combinations
 from .hubness import hubness
 from .pairset import Pairset
 from .schema import NO_ID, list_matrix
+from .tradeoffs import tradeoffs
 from .verdicts import kept_samples
 
 BINS = 2000
@@ -29,8 +30,9 @@ def inspect(root: str | Path) -> dict[str, Any]:
 
     Returns:
         JSON: counts, similarities (by role, miner and space), refused, coverage,
-        false_negative_rate, hubness (by graph, and of what pairs use), rejects, samples, selection
-        (by selector), splits, groups, spaces, neighbors, thresholds.
+        false_negative_rate, tradeoffs (see `tradeoffs.tradeoffs`), hubness (by graph, and of what
+        pairs use), rejects, samples, selection (by selector), splits, groups, spaces, neighbors,
+        thresholds.
 
     Raises:
         PairsetError: there is no pairset.
@@ -48,6 +50,7 @@ def inspect(root: str | Path) -> dict[str, Any]:
         "refused": refused,
         "coverage": coverage,
         "false_negative_rate": dict(manifest["quality"]["false_negative_rate"]),
+        "tradeoffs": tradeoffs(pairset),
         "hubness": {graph: _graph_hubness(pairset, graph) for graph in graphs} | use,
         "rejects": _words(pairset, "rejects", "code"),
         "samples": _samples(pairset),
@@ -215,6 +218,7 @@ def render(facts: Mapping[str, Any]) -> str:
         "Coverage",
         grid(["", "share or mean"], list(facts["coverage"].items())),
         f"False negatives among mined negatives: {guess}",
+        *_tradeoffs(facts["tradeoffs"]),
         "Hubs: how unevenly samples are listed",
         _table_of(facts["hubness"], "lists"),
         "Neighbour graphs",
@@ -238,6 +242,21 @@ def _selection(selectors: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for reasons in [item["facts"]["reasons"]]
     ]
     return ["Selection of samples", grid(["selector", "kept", "dropped", "reasons"], rows)]
+
+
+def _tradeoffs(facts: Mapping[str, Any]) -> list[str]:
+    judge = {"label": "labels", "caption": "captions"}.get(facts["judge"], "nothing")
+    text = f"Trade-offs on {facts['anchors']:,} anchors, relevance judged by {judge}"
+    return [
+        text,
+        _table_of({e["miner"]: _without(e, "miner") for e in facts["positives"]}, "positives"),
+        _table_of({e["miner"]: _without(e, "miner") for e in facts["negatives"]}, "negatives"),
+        _table_of(facts["skew"], "skew by value of"),
+    ]
+
+
+def _without(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != name}
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:

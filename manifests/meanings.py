@@ -83,6 +83,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "cluster_id": "That of the anchor; -1 where nothing clustered the corpus.",
         "rule": "Miners that filled the row: positives|negatives|false negatives.",
         "split": "That of the anchor.",
+        "positive_valid_from": "Training progress (0..1) from which each positive holds.",
+        "negative_valid_from": "Training progress (0..1) from which each negative holds.",
+        "false_negative_valid_from": "Training progress (0..1) from which each one is masked.",
+        "soft_ids": "S sample ids of the anchor's soft target; -1 is empty.",
+        "soft_targets": "The share of each; what is missing to 1 was cut off with the tail.",
+        "negative_texts": "T captions that are wrong for the anchor's image; '' is padding.",
+        "synthetic": "Y recipes of synthetic negatives: method, type, parents a_id and b_id (-1: "
+        "none or the anchor itself), coefficient, seed; a_id -1 is padding.",
     },
 }
 """By table (`neighbors` for every neighbour graph) and column, in the order of the schema."""

@@ -8,6 +8,7 @@ ids has one length in a whole table; empty places hold -1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +33,7 @@ class Role(StrEnum):
     NEGATIVE = "negative"
     FALSE_NEGATIVE = "false_negative"
     REFUSED = "refused"
+    SOFT = "soft"
 
 
 class Action(StrEnum):
@@ -65,6 +67,8 @@ class Reason(StrEnum):
     NO_VECTOR = "no_vector"
     NOT_DRAWN = "not_drawn"
     OVERFLOW = "overflow"
+    NO_SHARE = "no_share"
+    TRUE_CAPTION = "true_caption"
     NOT_SELECTED = "not_selected"
 
 
@@ -112,6 +116,23 @@ IDS = pa.list_(pa.field("element", pa.int64(), nullable=False))
 FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 CODES = pa.list_(pa.field("element", pa.int8(), nullable=False))
 TEXTS = pa.list_(pa.field("element", pa.string(), nullable=False))
+MIXES = pa.list_(
+    pa.field(
+        "element",
+        pa.struct(
+            _required(
+                ("method", pa.string()),
+                ("type", pa.int8()),
+                ("a_id", pa.int64()),
+                ("b_id", pa.int64()),
+                ("coef", pa.float32()),
+                ("seed", pa.int64()),
+            )
+        ),
+        nullable=False,
+    )
+)
+"""Recipes of synthetic negatives: which samples are mixed and how; never vectors."""
 
 SAMPLES = pa.schema(
     [
@@ -244,7 +265,53 @@ PAIRS = pa.schema(
 """`pairs`: one row an anchor. `pair_id` is dense, 0.., in anchor order. Scores are similarities in
 the space of the miner (0 where it has none). `false_negative_ids` (ascending, -1 padding last) are
 never to be contrasted with the anchor, wherever they appear in a batch. `cluster_id` is -1 where
-nothing clustered the corpus. `rule` names the miners that filled the row: "knn+label|hard|topk"."""
+nothing clustered the corpus. `rule` names the miners that filled the row: "knn+label|hard|topk".
+More columns may follow, see `PAIR_EXTRAS`."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A list column of `pairs` that is there only when something in the run mines it.
+
+    Attributes:
+        name: of the column.
+        kind: its type.
+        present: the entry of the manifest's `counts` without which the column is not there.
+        length: the entry of `counts` that holds the length of the list.
+    """
+
+    name: str
+    kind: pa.DataType
+    present: str
+    length: str
+
+
+PAIR_EXTRAS = (
+    Extra("positive_valid_from", FLOATS, "V", "P"),
+    Extra("negative_valid_from", FLOATS, "V", "K"),
+    Extra("false_negative_valid_from", FLOATS, "V", "F"),
+    Extra("soft_ids", IDS, "S", "S"),
+    Extra("soft_targets", FLOATS, "S", "S"),
+    Extra("negative_texts", TEXTS, "T", "T"),
+    Extra("synthetic", MIXES, "Y", "Y"),
+)
+"""Columns behind those of `PAIRS`, in this order.
+
+`*_valid_from` (a schedule, V = 1): training progress 0..1 from which the entry of the list beside
+it holds. `soft_ids`, `soft_targets`: samples and the share of each in the anchor's soft target;
+what is missing to 1 was cut off with the tail. `negative_texts`: captions that are wrong for the
+anchor's image, "" padding. `synthetic`: recipes of synthetic negatives, a_id -1 padding; b_id -1
+where the second parent is the anchor's own embedding or none."""
+
+
+def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
+    """Return the schema of `pairs` of a pairset with these `counts`."""
+    extras = [
+        pa.field(extra.name, extra.kind, nullable=False)
+        for extra in PAIR_EXTRAS
+        if counts.get(extra.present)
+    ]
+    return pa.schema([*PAIRS, *extras])
 
 
 def samples_schema(attributes: dict[str, str]) -> pa.Schema:
@@ -264,19 +331,20 @@ def samples_schema(attributes: dict[str, str]) -> pa.Schema:
     return pa.schema([*SAMPLES, *extra])
 
 
-def table_schema(table: str, attributes: Mapping[str, str]) -> pa.Schema | None:
+def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
         table: "samples", "rejects", "edges", "pairs", "selection" or "neighbors/<graph>".
-        attributes: see `samples_schema`.
+        manifest: of the pairset; its `attributes` and `counts` decide columns.
     """
     if table == "samples":
-        return samples_schema(dict(attributes))
+        return samples_schema(dict(manifest["attributes"]))
+    if table == "pairs":
+        return pairs_schema(manifest["counts"])
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
-    others = {"rejects": REJECTS, "edges": EDGES, "pairs": PAIRS, "selection": SELECTION}
-    return others.get(table)
+    return {"rejects": REJECTS, "edges": EDGES, "selection": SELECTION}.get(table)
 
 
 def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
@@ -294,7 +362,8 @@ def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
     for role, length in ((Role.POSITIVE, counts["P"]), (Role.NEGATIVE, counts["K"])):
         for what in ("ids", "scores", "weights", "kinds"):
             lengths[f"{role}_{what}"] = int(length)
-    return lengths
+    present = (extra for extra in PAIR_EXTRAS if counts.get(extra.present))
+    return lengths | {extra.name: int(counts[extra.length]) for extra in present}
 
 
 def padded_list(values: np.ndarray, kind: pa.DataType) -> pa.ListArray:

@@ -25,6 +25,7 @@ from ..stages import registry
 from ..stages.base import Component
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
+from ..stages.mining.base_mixer import Mixer
 from ..stages.selection.base import Selector
 from .yaml_file import Document
 
@@ -32,8 +33,11 @@ MINERS = {
     "positives": "curate.stages.mining.positives",
     "false_negatives": "curate.stages.mining.false_negatives",
     "negatives": "curate.stages.mining.negatives",
+    "soft": "curate.stages.mining.soft",
 }
 """Sections of miners, in the order in which they run, and the package of each."""
+MIXERS = "curate.stages.mining.synthetic"
+"""The package of the mixers, which section `synthetic` names."""
 SELECTORS = "curate.stages.selection"
 """The package of what section `selection` names."""
 
@@ -170,6 +174,8 @@ class Config(_Section):
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    soft: tuple[Entry, ...] = ()
+    synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
     output: Output = Output()
     budget: Budget = Budget()
@@ -216,6 +222,7 @@ def load(document: Document) -> Config:
         build_miner(entry, document, (section, position))
     for position in range(len(config.selection)):
         build_selector(config, position, document)
+    build_mixers(config)
     return config
 
 
@@ -223,6 +230,21 @@ def build_selector(config: Config, position: int, document: Document) -> Selecto
     """Build a selector of the config; its class validates its settings."""
     entry, path = config.selection[position], ("selection", position, "selector")
     return build_component(entry.selector, SELECTORS, Selector, entry.settings, (document, path))
+
+
+def build_mixers(config: Config) -> list[Mixer]:
+    """Build the mixers of section `synthetic`; their classes validate their settings."""
+    document = config.document
+    return [
+        build_component(
+            entry.miner,
+            MIXERS,
+            Mixer,
+            entry.settings,
+            (document, ("synthetic", position, "miner")),
+        )
+        for position, entry in enumerate(config.synthetic)
+    ]
 
 
 def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -> Miner:

@@ -92,7 +92,7 @@ def _files(name: str, paths: list[str], encoding: str) -> dict[str, Any]:
 
 def _records(table: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     name = _name(table)
-    columns = schema.table_schema(table, manifest["attributes"]) or ()
+    columns = schema.table_schema(table, manifest) or ()
     lengths = schema.list_lengths(table, manifest)
     fields = [_field(table, name, column, lengths) for column in columns]
     key = {"key": {"@id": f"{name}/{_KEYS[table]}"}} if table in _KEYS else {}
@@ -105,12 +105,24 @@ def _field(table: str, name: str, field: pa.Field, lengths: Mapping[str, int]) -
     if pa.types.is_list(kind):
         kind = kind.value_type
         array = {"isArray": True, "arrayShape": str(lengths.get(field.name, -1))}
-    return {
+    about = {
         "@type": "cr:Field",
         "@id": f"{name}/{field.name}",
         "name": field.name,
         "description": meaning(table, field.name),
-        "dataType": _TYPES[kind],
         **array,
-        "source": {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": field.name}},
+    }
+    source = {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": field.name}}
+    if pa.types.is_struct(kind):
+        return {**about, "subField": [_part(about["@id"], source, part) for part in kind]}
+    return {**about, "dataType": _TYPES[kind], "source": source}
+
+
+def _part(owner: str, source: Mapping[str, Any], part: pa.Field) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{owner}/{part.name}",
+        "name": part.name,
+        "dataType": _TYPES[part.type],
+        "source": {**source, "transform": {"jsonPath": f"$[*].{part.name}"}},
     }

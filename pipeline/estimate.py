@@ -31,8 +31,18 @@ EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.
 """Samples a second a core by encoder (open_clip: ViT-B-32, bf16; a GPU is 100 times faster)."""
 PROCESS_BYTES = 600 << 20
 """What a worker holds whatever the corpus: libraries, one part, one block of vectors."""
-ROW_MEMORY = {"census": 120, "groups": 60, "join": 60, "graph": 60, "recall": 60, "mine": 64}
-ROW_MEMORY |= {"measure": 1, "select": 80, "selected": 2}
+ROW_MEMORY = {
+    "census": 120,
+    "groups": 60,
+    "join": 60,
+    "graph": 60,
+    "recall": 60,
+    "mine": 64,
+    "mix": 64,
+    "measure": 1,
+    "select": 80,
+    "selected": 2,
+}
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
 MODEL_BYTES = 1 << 30
 """torch and a small model on top of it."""
@@ -177,6 +187,6 @@ def _costs(
         return rows * (config.neighbors[name].k + 16) * 12, seconds
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
-    if kind in ("mine", "assemble", "final_edges"):
+    if kind in ("mine", "mix", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000

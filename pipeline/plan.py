@@ -10,10 +10,9 @@ from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
 from ..manifests.schema import Role
 from ..stages import registry
-from ..stages.assemble.assemble import Assemble, MinerRef
+from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
-from ..stages.assemble.final_selection import FinalSelection
-from ..stages.base import Component, Stage
+from ..stages.base import Stage
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -23,7 +22,9 @@ from ..stages.ingest.detect import reader_for
 from ..stages.ingest.samples import Samples
 from ..stages.ingest.scan import Scan
 from ..stages.mining.base import Miner
+from ..stages.mining.base_mixer import Mixer
 from ..stages.mining.calibrate import Calibrate
+from ..stages.mining.mix import Mix
 from ..stages.mining.negatives.random import Random
 from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
@@ -32,9 +33,15 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
-from ..stages.selection.base import Selector
-from ..stages.selection.stage import Decide, Measure, Selected
-from .config import Config, Space, build_component, build_miner, build_selector, graph_spaces
+from . import selection
+from .config import (
+    Config,
+    Space,
+    build_component,
+    build_miner,
+    build_mixers,
+    graph_spaces,
+)
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
@@ -56,14 +63,6 @@ class PlannedMiner:
     def role(self) -> Role:
         """What its edges are for."""
         return self.miner.role
-
-
-@dataclass(frozen=True)
-class PlannedSelector:
-    """A selector with the id that the table `selection` knows it by."""
-
-    id: str
-    selector: Selector
 
 
 @dataclass
@@ -106,7 +105,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     _plan_corpus(plan, config, reader)
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
-    _plan_selection(plan, config)
+    selection.plan(plan, config)
     graphs = dict.fromkeys(config.neighbors)
     for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
         _plan_index(plan, name, config, memory_bytes)
@@ -190,49 +189,6 @@ def open_encoder(name: str, space: Space, document: Document = UNPLACED) -> Enco
     return encoder
 
 
-def planned_selectors(config: Config) -> list[PlannedSelector]:
-    """Return all selectors of a run in the order of the config."""
-    selectors = [build_selector(config, at, config.document) for at in range(len(config.selection))]
-    return [PlannedSelector(*item) for item in zip(_ids(selectors), selectors, strict=True)]
-
-
-def _ids(components: Sequence[Component]) -> list[str]:
-    """Name components by their modules; the second of a kind is "name-2"."""
-    seen: dict[str, int] = {}
-    ids = []
-    for component in components:
-        name = type(component).__module__.rsplit(".", 1)[-1]
-        seen[name] = seen.get(name, 0) + 1
-        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return ids
-
-
-def _plan_selection(plan: _Builder, config: Config) -> None:
-    done: list[str] = []
-    for item in planned_selectors(config):
-        sources = {"samples": "samples"}
-        for space in item.selector.space_names:
-            _need(space in config.spaces, f"selector {item.id}", f"spaces: {space}")
-            sources[f"vectors:{space}"] = f"vectors:{space}"
-        if item.selector.among == "kept":
-            sources |= {name: name for name in done}
-        settings = {"selector": item.selector, "id": item.id, "seed": config.seed}
-        plan.add_map(f"measure:{item.id}", Measure(**settings), sources)
-        measured = {**sources, "measured": f"measure:{item.id}"}
-        plan.add_map(f"select:{item.id}", Decide(**settings), measured)
-        done.append(f"select:{item.id}")
-    if done:
-        plan.add_map("selected", Selected(), {name: name for name in done})
-        ids = tuple(name.removeprefix("select:") for name in done)
-        sources = {"samples": "samples", **{name: name for name in done}}
-        plan.add_map("final_selection", FinalSelection(selectors=ids), sources)
-
-
-def _selected(config: Config) -> dict[str, str]:
-    """Return which samples were selected as an input, where any were."""
-    return {"selected": "selected"} if config.selection else {}
-
-
 def _plan_index(plan: _Builder, name: str, config: Config, memory_bytes: int) -> None:
     asked = [item for graph, item in config.neighbors.items() if graph_spaces(graph)[1] == name]
     exact = [item.exact_below for item in asked if item.exact_below is not None]
@@ -254,7 +210,7 @@ def _around(graph: str, config: Config) -> dict[str, str]:
         "query": f"vectors:{query}",
         "bank": f"vectors:{bank}",
         "index": f"index:{bank}",
-        **_selected(config),
+        **selection.selected(config),
     }
 
 
@@ -307,8 +263,14 @@ def planned_miners(config: Config) -> list[PlannedMiner]:
         positives.append(SelfAug(only_missing=True))
     if config.output.negatives and not any(isinstance(miner, Random) for miner in negatives):
         negatives.append(Random(count=config.output.negatives))
-    ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives]
-    return [PlannedMiner(*item) for item in zip(_ids(ordered), ordered, strict=True)]
+    ordered = [*positives, *by_role[Role.FALSE_NEGATIVE], *negatives, *by_role[Role.SOFT]]
+    return [PlannedMiner(*named) for named in zip(registry.numbered(ordered), ordered, strict=True)]
+
+
+def planned_mixers(config: Config) -> dict[str, Mixer]:
+    """Return all mixers of a run by id, in the order in which their recipes stand in a row."""
+    mixers = build_mixers(config)
+    return dict(zip(registry.numbered(mixers), mixers, strict=True))
 
 
 def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
@@ -321,20 +283,28 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         stage = Calibrate(graph=graph, seed=config.seed)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
-        sources = {"samples": "samples", "groups": "groups", **_selected(config)}
-        for graph in item.miner.graph_names:
-            _need(graph in config.neighbors, f"miner {item.id}", f"neighbors: {graph}")
-            sources[f"graph:{graph}"] = f"graph:{graph}"
-            if item.miner.wants_thresholds:
-                sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
-        for space in item.miner.space_names:
-            _need(space in config.spaces, f"miner {item.id}", f"spaces: {space}")
-            sources[f"vectors:{space}"] = f"vectors:{space}"
-        for earlier in miners[:position]:
-            sources[f"edges:{earlier.id}"] = f"mine:{earlier.id}"
-        plan.add_map(
-            f"mine:{item.id}", Mine(miner=item.miner, id=item.id, seed=config.seed), sources
-        )
+        sources = _sources(item.id, item.miner, miners[:position], config)
+        for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
+            sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
+        stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
+        plan.add_map(f"mine:{item.id}", stage, sources)
+    for name, mixer in planned_mixers(config).items():
+        stage = Mix(mixer=mixer, id=name, seed=config.seed)
+        plan.add_map(f"mix:{name}", stage, _sources(name, mixer, miners, config))
+
+
+def _sources(
+    name: str, miner: Miner | Mixer, earlier: Sequence[PlannedMiner], config: Config
+) -> dict[str, str]:
+    """Return what feeds a miner or mixer; `earlier` are those whose edges it sees."""
+    sources = {"samples": "samples", "groups": "groups", **selection.selected(config)}
+    for graph in miner.graph_names:
+        _need(graph in config.neighbors, name, f"neighbors: {graph}")
+        sources[f"graph:{graph}"] = f"graph:{graph}"
+    for space in miner.space_names:
+        _need(space in config.spaces, name, f"spaces: {space}")
+        sources[f"vectors:{space}"] = f"vectors:{space}"
+    return sources | {f"edges:{item.id}": f"mine:{item.id}" for item in earlier}
 
 
 def _caption_vectors(config: Config) -> dict[str, str]:
@@ -343,15 +313,28 @@ def _caption_vectors(config: Config) -> dict[str, str]:
     return {name: name for name in names[:1]}
 
 
-def _need(there: bool, who: str, what: str) -> None:
+def _need(there: bool, miner: str, what: str) -> None:
     if not there:
-        raise ConfigError(f"{who} needs {what}, which the config does not have.")
+        raise ConfigError(f"miner {miner} needs {what}, which the config does not have.")
+
+
+def _reference(item: PlannedMiner) -> MinerRef:
+    miner = item.miner
+    return MinerRef(
+        id=item.id,
+        places=miner.positive_capacity,
+        soft=miner.capacity if miner.role is Role.SOFT else 0,
+        texts=miner.capacity if miner.makes_texts else 0,
+        scheduled=miner.is_scheduled,
+    )
 
 
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
     output = config.output
+    mixers = planned_mixers(config)
     stage = Assemble(
-        miners=tuple(MinerRef(id=m.id, places=m.miner.positive_capacity) for m in miners),
+        miners=tuple(_reference(item) for item in miners),
+        mixers=tuple(MixerRef(id=name, count=mixer.count) for name, mixer in mixers.items()),
         positives=output.positives,
         negatives=output.negatives,
         false_negatives=output.false_negatives,
@@ -359,7 +342,9 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     base = {"samples": "samples", "groups": "groups"}
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
-    plan.add_map("assemble", stage, {**base, **edges, **captions, **_selected(config)})
+    mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
+    sources = {**base, **edges, **mixes, **captions, **selection.selected(config)}
+    plan.add_map("assemble", stage, sources)
     plan.add_map("final_samples", FinalSamples(), base)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")

@@ -15,11 +15,13 @@ from ..manifests.fingerprint import canonical_json, digest, file_digest
 from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
+from ..stages.mining.base_mixer import Mixer
 from . import quality
 from .config import Config
 from .croissant import croissant
-from .plan import ARRAY, PlannedMiner, PlannedSelector, planned_miners, planned_selectors
+from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
 from .runner import Node
+from .selection import PlannedSelector, planned_selectors
 
 PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages whose version can change a result; noted in the manifest."""
@@ -49,6 +51,7 @@ def publish(
         "kinds": [item.id for item in miners],
         "miners": [_miner(item) for item in miners],
         "selection": [_selector(item, done) for item in planned_selectors(config)],
+        "mixers": [_mixer(name, mixer) for name, mixer in planned_mixers(config).items()],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
@@ -241,6 +244,18 @@ def _selector(item: PlannedSelector, done: Mapping[str, Artifact]) -> dict[str, 
         "kept": facts.pop("kept"),
         "dropped": facts.pop("dropped"),
         "facts": facts,
+    }
+
+
+def _mixer(name: str, mixer: Mixer) -> dict[str, Any]:
+    return {
+        "id": name,
+        "miner": type(mixer).__module__.rsplit(".", 1)[-1],
+        "method": mixer.method,
+        "count": mixer.count,
+        "fidelity": mixer.fidelity,
+        "paper": mixer.paper,
+        "settings": mixer.model_dump(mode="json"),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..manifests.artifact import Artifact
+from ..manifests.schema import PAIR_EXTRAS
 from ..manifests.statistics import wilson_interval
 from .config import Config, graph_spaces
 
@@ -23,6 +24,7 @@ def counts(config: Config, done: Done) -> dict[str, int]:
         "P": facts.get("P", config.output.positives or 1),
         "K": config.output.negatives,
         "F": config.output.false_negatives,
+        **{extra.present: facts[extra.present] for extra in PAIR_EXTRAS if extra.present in facts},
     }
 
 
@@ -60,7 +62,7 @@ def quality(done: Done) -> dict[str, Any]:
     sums: dict[str, Any] = {}
     for receipt in assemble.receipts:
         for key, value in receipt.facts.items():
-            if isinstance(value, int) and key not in ("P", "K", "F"):
+            if isinstance(value, int) and len(key) > 1:
                 sums[key] = sums.get(key, 0) + value
     return {
         **sums,

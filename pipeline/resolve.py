@@ -6,7 +6,8 @@ Order of authority, strongest last: defaults, recipes, the config file, options 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,10 +26,9 @@ RECIPES = "curate.pipeline.recipes"
 DEFAULT_RECIPE = "default"
 DEFAULT_ENCODER = "open_clip"
 DEFAULT_GRAPH = "image>image"
-SECTIONS = ("selection", *MINERS)
-"""Sections of a config that are lists of components, joined over recipes."""
-GRAPH_SETTINGS = ("space", "graph")
-"""Settings of miners that may name a graph."""
+LISTS = ("selection", *MINERS, "synthetic")
+"""Sections of the config that are lists of components; those of several recipes are joined."""
+_GRAPH = re.compile(r"[^>\s]+>[^>\s]+")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def resolve(request: Request) -> Config:
     if request.format and isinstance(corpus, dict):
         corpus["format"] = request.format
     names = list(request.recipes) or _recipes_of(body, document)
-    if not names and not any(body.get(section) for section in MINERS):
+    if not names and not any(body.get(section) for section in LISTS):
         names = [DEFAULT_RECIPE]
     if names:
         decided = {text.split("=")[0].removeprefix("loss.") for text in request.sets}
@@ -158,7 +158,7 @@ def _apply(
     recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in SECTIONS:
+    for section in LISTS:
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
@@ -262,13 +262,17 @@ def _graphs(body: dict[str, Any]) -> None:
     graphs = body.setdefault("neighbors", {})
     if not isinstance(graphs, dict):
         return
-    for section in MINERS:
+    for section in LISTS:
         for entry in body.get(section) or ():
-            if not isinstance(entry, dict):
-                continue
-            for setting in GRAPH_SETTINGS:
-                name = entry.get(setting)
-                if isinstance(name, str) and ">" in name:
-                    graphs.setdefault(name, {})
+            for name in _graphs_of(entry):
+                graphs.setdefault(name, {})
     if not graphs and "image" in (body.get("spaces") or {}):
         graphs[DEFAULT_GRAPH] = {}
+
+
+def _graphs_of(entry: Any) -> Iterator[str]:
+    """Yield the graphs that a component's settings name: whatever reads QUERY>BANK."""
+    for value in entry.values() if isinstance(entry, dict) else ():
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and _GRAPH.fullmatch(name):
+                yield name

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Sequence
 from typing import TypeVar
 
 from ..manifests.errors import ConfigError
@@ -67,6 +68,17 @@ def _load_foreign(name: str, base: type[T]) -> type[T]:
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise ConfigError(f"{name} is not a {base.__name__}.")
     return found
+
+
+def numbered(components: Sequence[Component]) -> list[str]:
+    """Return an id for each component: the name of its module, with a number from the second on."""
+    seen: dict[str, int] = {}
+    ids = []
+    for component in components:
+        name = type(component).__module__.rsplit(".", 1)[-1]
+        seen[name] = seen.get(name, 0) + 1
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids
 
 
 def suggestion(name: str, known: list[str]) -> str:

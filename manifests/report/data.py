@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..pairset import Pairset
+from ..tradeoffs import tradeoffs
 from .choice import choose
 from .corpus import RejectFacts, SampleFacts, scan_rejects, scan_samples
 from .fills import PairFacts, scan_pairs
@@ -48,6 +49,7 @@ class ReportData:
 
     Attributes:
         manifest: the parsed manifest.json.
+        tradeoffs: see `manifests.tradeoffs`.
         try_key: key of an anchor, for the command that explains one.
     """
 
@@ -62,6 +64,7 @@ class ReportData:
     groups: list[GroupView]
     cards: list[Card]
     timing: Timing
+    tradeoffs: Mapping[str, Any]
     try_key: str
 
 
@@ -110,6 +113,7 @@ def collect(
         ],
         cards=cards,
         timing=read_timing(pairset.root, timings),
+        tradeoffs=tradeoffs(pairset, seed=seed),
         try_key=cards[0].key if cards else "",
     )
 

@@ -19,12 +19,13 @@ from .thumbs import NO_IMAGE, Thumbnail, thumbnails
 EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
 EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
 SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
-SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.REFUSED: 6}
+SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.SOFT: 5, Role.REFUSED: 6}
 """Tiles of a row at most; the rest is counted."""
 TITLES = {
     Role.POSITIVE: "Positives",
     Role.NEGATIVE: "Hard negatives",
     Role.FALSE_NEGATIVE: "Masked false negatives",
+    Role.SOFT: "Soft target",
     Role.REFUSED: "Refused",
 }
 REASONS = {
@@ -46,6 +47,8 @@ REASONS = {
     "no_vector": "has no vector",
     "not_drawn": "not drawn",
     "overflow": "no place left in the row",
+    "no_share": "next to no share of the target",
+    "true_caption": "a true caption of the picture",
     "not_selected": "dropped by the selection",
 }
 """What each reason code of `edges` means, for people."""

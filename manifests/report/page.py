@@ -102,6 +102,14 @@ def _samples(count: int, one: str, many: str) -> str:
     )
 
 
+def interval_line(entry: Mapping[str, Any]) -> str:
+    """Return the relevant share of an entry of the trade-offs with its 95 % interval."""
+    if entry["relevant"] is None:
+        return "unknown"
+    low, high = percent(entry["low"]), percent(entry["high"])
+    return f"{percent(entry['relevant'])} ({low} to {high})"
+
+
 def settings_line(settings: Mapping[str, Any]) -> str:
     """Return a miner's settings as "k=5 mutual=true"; what is null is left out."""
     known = {name: value for name, value in settings.items() if value is not None}

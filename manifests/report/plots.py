@@ -19,6 +19,7 @@ ROLE_NAMES = {
     Role.POSITIVE: "positives",
     Role.NEGATIVE: "hard negatives",
     Role.FALSE_NEGATIVE: "false negatives",
+    Role.SOFT: "soft targets",
     Role.REFUSED: "refused",
 }
 _EDGES = np.linspace(LOW, HIGH, BINS + 1)

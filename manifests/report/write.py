@@ -19,7 +19,7 @@ from .. import storage
 from ..human import human_bytes, human_seconds
 from ..pairset import Pairset
 from .data import ReportData, collect
-from .page import context, graph_line, settings_line
+from .page import context, graph_line, interval_line, settings_line
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -71,6 +71,7 @@ def render(data: ReportData) -> str:
         seconds=human_seconds,
         settings=settings_line,
         graph_line=graph_line,
+        interval=interval_line,
     )
     return environment.get_template("template.html").render(
         context(data),

@@ -12,6 +12,38 @@ from torch import Tensor
 
 from ..schema import NO_ID
 from .columns import Columns
+from .extras import Mixes, allowed, draw_mixes
+
+
+@dataclass(frozen=True)
+class MixBatch:
+    """Recipes of synthetic negatives of B pairs, M each; their parents are among the images.
+
+    An empty place, or one whose parent's image could not be read, has `a` -1.
+
+    Attributes:
+        methods: names of the methods, by code.
+        method: int64 [B, M], code of the method.
+        type: int64 [B, M], the method's own number.
+        a: int64 [B, M], place of the first parent in `images`.
+        b: int64 [B, M], place of the second parent, -1 for none or the anchor itself.
+        coef: float32 [B, M].
+        seed: int64 [B, M].
+    """
+
+    methods: tuple[str, ...]
+    method: Tensor
+    type: Tensor
+    a: Tensor
+    b: Tensor
+    coef: Tensor
+    seed: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> MixBatch:
+        """Return the recipes with every tensor changed."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        tensors = {name: change(v) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
 
 
 @dataclass(frozen=True)
@@ -37,6 +69,10 @@ class PairBatch:
             repeats that fill the last batch where `drop_last` is false.
         bad_images: images that could not be read.
         captions: first caption of each image, where the stream was asked for captions.
+        negative_texts: of each pair, captions that are wrong for its anchor; with captions only.
+        soft_ids: int64 [B, S] sample ids of the soft target, -1 padding.
+        soft_targets: float32 [B, S], their shares.
+        mixes: recipes of synthetic negatives, where the stream was asked for some.
     """
 
     images: Tensor
@@ -53,6 +89,10 @@ class PairBatch:
     valid: Tensor
     bad_images: int = 0
     captions: list[str] | None = None
+    negative_texts: list[list[str]] | None = None
+    soft_ids: Tensor | None = None
+    soft_targets: Tensor | None = None
+    mixes: MixBatch | None = None
 
     @property
     def group_id(self) -> Tensor:
@@ -75,7 +115,27 @@ class PairBatch:
         changed: dict[str, Any] = {
             name: change(value) for name, value in values.items() if isinstance(value, Tensor)
         }
+        if self.mixes is not None:
+            changed["mixes"] = self.mixes.map(change)
         return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the batches of a stream hold beside the pairs.
+
+    Attributes:
+        captions: whether captions are added.
+        mixes: recipes of synthetic negatives of a pair, with their parents' images.
+        seed: of the stream.
+    """
+
+    captions: bool = False
+    mixes: int = 0
+    seed: int = 0
+
+
+_PLAIN = Settings()
 
 
 @dataclass(frozen=True)
@@ -84,39 +144,66 @@ class Composition:
 
     Attributes:
         sample_id: int64 [U], ascending: the images that are needed, each once.
-        places: int64 [B, 1 + P + K], places in `sample_id` of anchor, positives, negatives; -1.
-        positives: P.
+        places: places in `sample_id` by list, int64 [B, length], -1: "anchor", "positive",
+            "negative", and "a", "b" of the recipes.
+        fn_ids: int64 [B, F] sample ids that are masked at this progress.
         rows: int64 [B], rows of `pairs`.
         valid: bool [B].
+        mixes: recipes, or None.
     """
 
     sample_id: np.ndarray
-    places: np.ndarray
-    positives: int
+    places: dict[str, np.ndarray]
+    fn_ids: np.ndarray
     rows: np.ndarray
     valid: np.ndarray
+    mixes: Mixes | None = None
 
 
-def compose(columns: Columns, rows: np.ndarray, valid: np.ndarray) -> Composition:
+def compose(
+    columns: Columns,
+    rows: np.ndarray,
+    valid: np.ndarray,
+    settings: Settings = _PLAIN,
+    epoch: int = 0,
+    progress: float = 1.0,
+) -> Composition:
     """Find the images that some pairs need.
 
     Args:
         columns: of the pairset.
         rows: int64 [B], rows of `pairs`.
         valid: bool [B]; nothing is read for a pair that is not valid.
+        settings: what else the batch holds.
+        epoch: of the batch; draws of recipes depend on it.
+        progress: of the training, 0..1: entries that hold only later are left out.
     """
-    anchor, positive = columns["anchor_id"][rows], columns["positive_ids"][rows]
-    members = np.concatenate([anchor[:, None], positive, columns["negative_ids"][rows]], axis=1)
+    lists = {"anchor": columns["anchor_id"][rows][:, None]}
+    for role in ("positive", "negative", "false_negative"):
+        ids = columns[f"{role}_ids"][rows]
+        holds = allowed(columns.arrays, role, rows, progress)
+        lists[role] = ids if holds is None else np.where(holds, ids, NO_ID)
+    fn_ids = lists.pop("false_negative")
+    mixes = None
+    if settings.mixes and "mix_a_id" in columns.arrays:
+        mixes = draw_mixes(columns.arrays, rows, settings.mixes, settings.seed, epoch)
+        lists |= {"a": mixes.a_ids, "b": mixes.b_ids}
+    members = np.concatenate(list(lists.values()), axis=1)
     members[~valid] = NO_ID
     needed, places = np.unique(members, return_inverse=True)
     places = places.reshape(members.shape).astype(np.int64)
     if needed.size and needed[0] == NO_ID:
         needed, places = needed[1:], places - 1
-    return Composition(needed, places, positive.shape[1], rows, valid)
+    cuts = np.cumsum([ids.shape[1] for ids in lists.values()])[:-1]
+    by_list = dict(zip(lists, np.split(places, cuts, axis=1), strict=True))
+    return Composition(needed, by_list, fn_ids, rows, valid, mixes)
 
 
 def complete(
-    columns: Columns, plan: Composition, images: list[Tensor | None], captions: bool = False
+    columns: Columns,
+    plan: Composition,
+    images: list[Tensor | None],
+    settings: Settings = _PLAIN,
 ) -> PairBatch:
     """Make the batch of a composition and its images.
 
@@ -124,33 +211,56 @@ def complete(
         columns: of the pairset.
         plan: what the batch holds.
         images: float32 [3, H, W] for each id of `plan.sample_id`; None where it cannot be read.
-        captions: whether captions are added.
+        settings: what else the batch holds.
     """
     read = np.array([image is not None for image in images], bool)
     good = plan.sample_id[read]
     # One entry more, so that place -1 stays -1.
     moved = np.append(np.where(read, np.cumsum(read) - 1, NO_ID), NO_ID)
-    places = moved[plan.places]
-    anchor, positive, negative = np.split(places, [1, 1 + plan.positives], axis=1)
+    places = {name: moved[at] for name, at in plan.places.items()}
+    anchor, positive, negative = (places[name] for name in ("anchor", "positive", "negative"))
     rows = plan.rows
     positive_weight = np.where(positive >= 0, columns["positive_weights"][rows], 0)
+    negative_weight = np.where(negative >= 0, columns["negative_weights"][rows], 0)
     valid = plan.valid & (anchor[:, 0] >= 0) & (positive >= 0).any(axis=1)
     kept = [image for image in images if image is not None]
+    soft = {
+        name: torch.from_numpy(columns[name][rows])
+        for name in ("soft_ids", "soft_targets")
+        if name in columns.arrays
+    }
     return PairBatch(
         images=torch.stack(kept) if kept else torch.zeros(0, 3, 1, 1),
         anchor=torch.from_numpy(anchor[:, 0].copy()),
         positive=torch.from_numpy(positive.copy()),
         negative=torch.from_numpy(negative.copy()),
         positive_weight=torch.from_numpy(positive_weight),
-        negative_weight=torch.from_numpy(
-            np.where(negative >= 0, columns["negative_weights"][rows], 0)
-        ),
-        fn_ids=torch.from_numpy(columns["false_negative_ids"][rows]),
+        negative_weight=torch.from_numpy(negative_weight),
+        fn_ids=torch.from_numpy(plan.fn_ids),
         sample_id=torch.from_numpy(good),
         groups=torch.from_numpy(columns["groups"][good]),
         weight=torch.from_numpy(np.where(valid, columns["weight"][rows], 0)),
         pair_id=torch.from_numpy(rows.copy()),
         valid=torch.from_numpy(valid),
         bad_images=int((~read).sum()),
-        captions=[columns.caption(int(sample)) for sample in good] if captions else None,
+        captions=[columns.caption(int(s)) for s in good] if settings.captions else None,
+        negative_texts=(
+            [columns.negative_texts(int(row)) for row in rows] if settings.captions else None
+        ),
+        mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
+        **soft,
+    )
+
+
+def _mixes(columns: Columns, mixes: Mixes, places: dict[str, np.ndarray]) -> MixBatch:
+    # A recipe of two parents is none where one of them could not be read.
+    whole = (places["a"] >= 0) & ((mixes.b_ids == NO_ID) | (places["b"] >= 0))
+    return MixBatch(
+        methods=columns.methods,
+        method=torch.from_numpy(mixes.methods.astype(np.int64)),
+        type=torch.from_numpy(mixes.types.astype(np.int64)),
+        a=torch.from_numpy(np.where(whole, places["a"], NO_ID)),
+        b=torch.from_numpy(np.where(whole, places["b"], NO_ID)),
+        coef=torch.from_numpy(mixes.coefs),
+        seed=torch.from_numpy(mixes.seeds),
     )

@@ -69,7 +69,8 @@ def open_columns(folder: Path) -> Columns:
     """Map the columns that stand in a folder, read-only."""
     names = json.loads((folder / _NAMES).read_text())
     arrays = {name: _open(folder / f"{name}.npy") for name in names["arrays"]}
-    return Columns(arrays, tuple(names["splits"]), tuple(names["shards"]), str(folder))
+    splits, shards, methods = (tuple(names[name]) for name in ("splits", "shards", "methods"))
+    return Columns(arrays, splits, shards, str(folder), methods)
 
 
 def _open(path: Path) -> np.ndarray:
@@ -96,6 +97,7 @@ def _write(folder: Path, pairset: Pairset, request: Request) -> None:
             "arrays": sorted(columns.arrays),
             "splits": columns.splits,
             "shards": columns.shards,
+            "methods": columns.methods,
         }
         storage.write_json(scratch / _NAMES, names)
         _publish(scratch, folder)

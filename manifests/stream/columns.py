@@ -8,8 +8,10 @@ $CURATE_CACHE, OUT/.cache/stream, and, where OUT is read-only, the system's temp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,9 @@ from ..errors import StreamError
 from ..pairset import Pairset
 from ..schema import NO_ID, SAMPLES, list_matrix
 from ..tables import open_parquet
+from .extras import Allocate, extra_bytes, read_extras
 
 _BLOCK = 1 << 20
-
-Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
-"""Makes an array to be filled: name, shape, dtype."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Columns:
 
     pairs: anchor_id, weight [M]; positive_ids, positive_weights [M, P]; negative_ids,
     negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
-    after the other, and split_starts [S + 1].
+    after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
     samples: shard (code), offset, size [N]; groups int64 [N, C] (-1 equals nothing);
     caption_starts [N + 1] and caption_bytes, when asked for.
 
@@ -57,12 +57,14 @@ class Columns:
         splits: names of the splits of `pairs`, by position in split_starts.
         shards: names of the shards, by code.
         place: "memory", or the folder of the mapped files.
+        methods: names of the methods of synthetic negatives, by code.
     """
 
     arrays: Mapping[str, np.ndarray]
     splits: tuple[str, ...]
     shards: tuple[str, ...]
     place: str = "memory"
+    methods: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -81,6 +83,16 @@ class Columns:
         """Return the first caption of a sample, "" where it has none."""
         start, end = self["caption_starts"][sample_id : sample_id + 2]
         return self["caption_bytes"][start:end].tobytes().decode()
+
+    def negative_texts(self, row: int) -> list[str]:
+        """Return the negative captions of a row of `pairs`, padding left out."""
+        if "text_starts" not in self.arrays:
+            return []
+        starts, rows = self["text_starts"], len(self["anchor_id"])
+        width = (len(starts) - 1) // max(rows, 1)
+        bounds = starts[row * width : (row + 1) * width + 1].tolist()
+        data = self["text_bytes"]
+        return [data[a:b].tobytes().decode() for a, b in pairwise(bounds) if b > a]
 
 
 @dataclass
@@ -101,6 +113,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     counts = pairset.counts
     lists = counts["P"] * 12 + counts["K"] * 12 + counts["F"] * 8
     total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
+    total += extra_bytes(pairset, request.captions)
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -133,8 +146,10 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
 
     splits, shards = _Codes(), _Codes()
     _read_pairs(pairset, splits, remember)
+    blocks = partial(_blocks, pairset, "pairs")
+    methods = read_extras(pairset, blocks, remember, request.captions)
     _read_samples(pairset, request, shards, remember)
-    return Columns(arrays, tuple(splits.known), tuple(shards.known))
+    return Columns(arrays, tuple(splits.known), tuple(shards.known), methods=methods)
 
 
 def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate) -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
-from .batch import PairBatch, complete, compose
+from .batch import PairBatch, Settings, complete, compose
 from .cache import load_columns
 from .columns import Columns, Request
 from .images import FailureBudget, ImageSource, check_has_images
@@ -61,6 +61,10 @@ class PairStream(IterableDataset[PairBatch]):
         on_bad_image: "mask" leaves an unreadable image out of its pairs, "raise" stops.
         max_bad_fraction: share of unreadable images, 0..1, above which a process stops.
         captions: whether batches carry the images' captions.
+        mixes: recipes of synthetic negatives that come with each pair, with their parents'
+            images; others each epoch. 0 for none.
+        schedule_batches: number of global batches over which training progress goes from 0 to 1,
+            where lists have entries that hold only from a progress on; None: all entries hold.
         memory_budget: bytes of columns a process holds; beyond it they are mapped from files.
         cache: folder for those files; see `manifests.stream.columns`.
 
@@ -82,6 +86,8 @@ class PairStream(IterableDataset[PairBatch]):
     on_bad_image: str = "mask"
     max_bad_fraction: float = 0.01
     captions: bool = False
+    mixes: int = 0
+    schedule_batches: int | None = None
     memory_budget: int = 2 << 30
     cache: str | Path | None = None
 
@@ -96,6 +102,7 @@ class PairStream(IterableDataset[PairBatch]):
         self.pairs = len(self._rows())
         # In shared memory, so that a new epoch reaches workers that live on between epochs.
         self._place = torch.zeros(2, dtype=torch.int64).share_memory_()
+        self._progress = torch.full((1,), -1.0, dtype=torch.float64).share_memory_()
         order_named(self.order, self.seed, 0, self.pairs)
         if not len(self):
             raise StreamError(
@@ -113,6 +120,11 @@ class PairStream(IterableDataset[PairBatch]):
             raise UsageError(
                 f"batch_size={self.batch_size} is the batch of all ranks together and must be a "
                 f"positive multiple of world_size={self.world_size}."
+            )
+        if self.mixes < 0 or (self.schedule_batches is not None and self.schedule_batches < 1):
+            raise UsageError(
+                f"mixes={self.mixes}, schedule_batches={self.schedule_batches}: "
+                "mixes >= 0 and schedule_batches >= 1 are allowed."
             )
         if self.on_bad_image not in ("mask", "raise"):
             raise UsageError(f"on_bad_image={self.on_bad_image!r}; allowed: 'mask', 'raise'.")
@@ -155,9 +167,37 @@ class PairStream(IterableDataset[PairBatch]):
         local = self.batch_size // self.world_size
         positions = number * self.batch_size + self.rank * local + np.arange(local)
         rows = self._rows()[order.ordinals(positions % self.pairs)]
-        plan = compose(self.columns, rows, positions < self.pairs)
+        settings = Settings(self.captions, self.mixes, self.seed)
+        progress = self.progress_at(order.epoch, number)
+        whole = positions < self.pairs
+        plan = compose(self.columns, rows, whole, settings, order.epoch, progress)
         images = self.images.load(plan.sample_id, order.epoch, budget)
-        return complete(self.columns, plan, images, self.captions)
+        return complete(self.columns, plan, images, settings)
+
+    def progress_at(self, epoch: int, batch: int) -> float:
+        """Return the training progress, 0..1, that the lists of a batch are held against."""
+        fixed = float(self._progress)
+        if fixed >= 0:
+            return fixed
+        if self.schedule_batches is None:
+            return 1.0
+        return min(1.0, (epoch * len(self) + batch) / self.schedule_batches)
+
+    def set_progress(self, progress: float | None) -> None:
+        """Hold lists against this training progress from the next iteration on.
+
+        Batches that workers have made already keep theirs; `schedule_batches` has no such delay,
+        because it makes progress a function of the place in the epoch.
+
+        Args:
+            progress: 0..1, or None to go back to `schedule_batches`.
+
+        Raises:
+            UsageError: it is outside 0..1.
+        """
+        if progress is not None and not 0 <= progress <= 1:
+            raise UsageError(f"progress={progress}: a number from 0 to 1 is allowed.")
+        self._progress[0] = -1.0 if progress is None else progress
 
     def _rows(self) -> np.ndarray:
         columns = self.columns

@@ -12,6 +12,7 @@ from .context import Context
 from .edges import check_edges
 from .embeddings import check_embeddings
 from .explained import check_explained
+from .extras import check_extras
 from .files import check_files, check_manifest, check_mask_groups
 from .images import check_images
 from .join import anchors_with_edges
@@ -84,3 +85,4 @@ def _check_explanations(context: Context) -> None:
     for block, edges in anchors_with_edges(context):
         check_explained(context, block, edges)
         check_rules(context, block, edges)
+        check_extras(context, block, edges)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..codes import codes_of
-from ..schema import REASON_CODE, Action, Role
+from ..schema import PAIR_EXTRAS, REASON_CODE, Action, Role
 from .context import Context
 from .edges import floats
 from .pairs import PairBlock, pair_columns
@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason"),
+    *("action", "reason", "weight", "valid_from", "text"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -32,7 +32,8 @@ class Edges:
     """Edges of consecutive anchors as arrays of one length; `row` is the row number in `edges`.
 
     `role` is a position in Role, `miner` one in the manifest's kinds, `reason` one in REASONS
-    (-1: an unknown word), `action` 1 for eliminate and attract, else 0.
+    (-1: an unknown word), `action` 1 for eliminate and attract, else 0, `text` an object array
+    of str, "" for edges to a sample.
     """
 
     row: np.ndarray
@@ -45,6 +46,9 @@ class Edges:
     positive_similarity: np.ndarray
     action: np.ndarray
     reason: np.ndarray
+    weight: np.ndarray
+    valid_from: np.ndarray
+    text: np.ndarray
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> Edges:
@@ -62,6 +66,9 @@ class Edges:
             floats(table["positive_similarity"]),
             np.maximum(codes_of(table["action"], _MASKING), 0),
             codes_of(table["reason"], reasons),
+            table["weight"].to_numpy(),
+            table["valid_from"].to_numpy(),
+            _texts(table["text"]),
         )
 
     def __len__(self) -> int:
@@ -92,13 +99,20 @@ class Edges:
         return self.is_role(Role.FALSE_NEGATIVE) & (self.action > 0)
 
 
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    if column.null_count == len(column):
+        return np.full(len(column), "", object)
+    return pc.fill_null(column, "").to_numpy().astype(object)
+
+
 def anchors_with_edges(context: Context) -> Iterator[tuple[PairBlock, Edges]]:
     """Yield blocks of `pairs` with all edges of their anchors.
 
     An anchor without a positive has no row; its edges are passed over.
     """
     cursor = _Cursor(context)
-    for first, table in context.blocks("pairs", pair_columns()):
+    extras = [item.name for item in PAIR_EXTRAS if context.pairset.counts.get(item.present)]
+    for first, table in context.blocks("pairs", [*pair_columns(), *extras]):
         for start in range(0, table.num_rows, _ANCHORS):
             block = PairBlock.of(context, first + start, table.slice(start, _ANCHORS))
             edges = cursor.take(int(block.anchor.max(initial=-1)))

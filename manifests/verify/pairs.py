@@ -17,13 +17,17 @@ ROLES = ("positive", "negative")
 
 @dataclass(frozen=True)
 class PairBlock:
-    """Some rows of `pairs` as arrays; `lists["positive"]` holds ids, scores, weights, kinds."""
+    """Some rows of `pairs` as arrays; `lists["positive"]` holds ids, scores, weights, kinds.
+
+    `table` is what they were read from, for the columns that not every pairset has.
+    """
 
     first: int
     pair_id: np.ndarray
     anchor: np.ndarray
     lists: dict[str, dict[str, np.ndarray]]
     false_negatives: np.ndarray
+    table: pa.Table
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> PairBlock:
@@ -43,6 +47,7 @@ class PairBlock:
             table["anchor_id"].to_numpy(),
             lists,
             matrix(table, "false_negative_ids", counts["F"]),
+            table,
         )
 
     def note(

@@ -15,7 +15,7 @@ def check_schemas(context: Context) -> None:
     for table in context.pairset.manifest["tables"]:
         if table in context.broken:
             continue
-        expected = schema.table_schema(table, context.pairset.manifest["attributes"])
+        expected = schema.table_schema(table, context.pairset.manifest)
         if expected is None:
             context.notes.add("table", table, None, "pairset/1 knows no such table")
         elif not _columns_fit(context, table, expected) or not _rows_fit(context, table, expected):

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...manifests.agreement import Agreement
 from ...manifests.artifact import Artifact, Output
-from ...manifests.schema import CODES, EDGES, FLOATS, IDS, PAIRS, padded_list
+from ...manifests.schema import CODES, EDGES, FLOATS, IDS, padded_list, pairs_schema
 from ...manifests.tables import read_parquet
 from ...manifests.vectors import Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
+from .extras import extra_columns, joined_mixes
 from .judge import Judge
-from .rows import Lists, choose_lists
+from .rows import Lengths, Lists, choose_lists
 from .table import ENCODED, EdgeRows
 
 FILL = "random"
@@ -26,12 +27,32 @@ MOST_POSITIVES = 16
 
 
 class MinerRef(BaseModel):
-    """A miner as the assembly knows it: its id, and the places it may need among positives."""
+    """A miner as the assembly knows it: its id, and the places that it may need in a row.
+
+    Attributes:
+        id: of the miner in the run.
+        places: among the positives.
+        soft: in the soft target.
+        texts: among the captions that are negatives.
+        scheduled: whether its edges hold from a training progress of their own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     places: int = Field(default=0, ge=0)
+    soft: int = Field(default=0, ge=0)
+    texts: int = Field(default=0, ge=0)
+    scheduled: bool = False
+
+
+class MixerRef(BaseModel):
+    """A mixer of synthetic negatives as the assembly knows it: its id and recipes a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    count: int = Field(ge=1)
 
 
 class Assemble(Stage):
@@ -43,11 +64,13 @@ class Assemble(Stage):
     offered to the places that are left: they, too, must not be contrasted. Anchors without a
     positive get no row.
 
-    Inputs: samples, groups, edges:<id> of every miner, `selected` where samples were selected, and
-    at most one `vectors:<caption space>` (used to judge negatives where there are no labels).
+    Inputs: samples, groups, edges:<id> of every miner, synthetic:<id> of every mixer, `selected`
+    where samples were selected, and at most one `vectors:<caption space>` (used to judge negatives
+    where there are no labels).
 
-    Files of a part: "pairs.parquet" (PAIRS without pair_id), "edges.parquet". Facts, all counts
-    but kinds: P, K, F, kinds, pairs, edges, anchors_without_positive, positives, negatives,
+    Files of a part: "pairs.parquet" (the schema of `pairs` without pair_id), "edges.parquet".
+    Facts, all counts but kinds: P, K, F, and S, T, Y, V where they are not 0 (see
+    `schema.PAIR_EXTRAS`), kinds, pairs, edges, anchors_without_positive, positives, negatives,
     false_negatives, positive_overflow, negative_overflow, negatives_dropped (a positive or false
     negative of the anchor), fn_truncated, random_fill, and for source label and caption
     negatives_judged_by_<source>, negatives_false_by_<source>, and the same for hard_ (fill left
@@ -56,6 +79,8 @@ class Assemble(Stage):
 
     miners: tuple[MinerRef, ...]
     """In the order in which they ran; the position is the code in `*_kinds`."""
+    mixers: tuple[MixerRef, ...] = ()
+    """In the order in which their recipes stand in a row."""
     positives: int | None = Field(default=None, ge=1)
     """P; None: as many places as the miners may need, 1 to 16."""
     negatives: int = Field(default=4, ge=0)
@@ -69,6 +94,30 @@ class Assemble(Stage):
         if self.positives is not None:
             return self.positives
         return min(max(sum(miner.places for miner in self.miners), 1), MOST_POSITIVES)
+
+    @property
+    def lengths(self) -> Lengths:
+        """How long the lists of a row are."""
+        return Lengths(
+            self.positive_places,
+            self.negatives,
+            self.false_negatives,
+            sum(miner.soft for miner in self.miners),
+            sum(miner.texts for miner in self.miners),
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The lengths as the manifest's `counts` has them; extras only where they are there."""
+        lengths = self.lengths
+        extras = {
+            "S": lengths.soft,
+            "T": lengths.texts,
+            "Y": sum(mixer.count for mixer in self.mixers),
+            "V": int(any(miner.scheduled for miner in self.miners)),
+        }
+        lists = {"P": lengths.positives, "K": lengths.negatives, "F": lengths.false_negatives}
+        return lists | {name: length for name, length in extras.items() if length}
 
     def plan(self, inputs: Inputs) -> list[Task]:
         """One task a part of `samples`."""
@@ -84,27 +133,32 @@ class Assemble(Stage):
         starts = dict(zip(samples.parts, samples.starts(), strict=False))
         group_ids = groups.array(groups.parts[0])
         selected = inputs.get("selected")
-        is_kept = None if selected is None else selected.array(selected.parts[0])
+        whole = np.ones(samples.rows, bool)
+        is_kept = whole if selected is None else selected.array(selected.parts[0])
         judge = Judge.of(samples, _captions(inputs))
         edges = [inputs[f"edges:{miner.id}"] for miner in self.miners]
+        mixes = [inputs[f"synthetic:{mixer.id}"] for mixer in self.mixers]
+        schema = pa.schema([item for item in pairs_schema(self.counts) if item.name != "pair_id"])
 
         def assemble(task: Task) -> Output:
             first, part = int(starts[task.part]), task.part
             anchors = np.arange(first, first + samples.receipt(part).rows)
             table, rows = _merge(edges, part, first)
-            lengths = (self.positive_places, self.negatives, self.false_negatives)
-            lists = choose_lists(rows, anchors, lengths)
+            lists = choose_lists(rows, anchors, self.lengths)
             kept = np.flatnonzero((lists.positives.ids >= 0).any(axis=1))
+            asked = np.flatnonzero(is_kept[anchors])
             splits = samples.table(part, ["split"])["split"]
-            pairs = self._pairs(lists.of(kept), anchors[kept])
+            chosen = lists.of(kept)
+            pairs = self._pairs(chosen, anchors[kept]) | extra_columns(chosen, table["text"])
+            if mixes:
+                rows_of_mixes = np.searchsorted(asked, kept)
+                pairs["synthetic"] = joined_mixes([m.table(part) for m in mixes], rows_of_mixes)
             pairs["group_id"] = pa.array(np.asarray(group_ids[anchors[kept]], np.int64))
             pairs["split"] = splits.take(pa.array(kept))
-            schema = pa.schema([field for field in PAIRS if field.name != "pair_id"])
             pair_table = pa.table([pairs[name] for name in schema.names], schema=schema)
             facts = self._facts(lists, kept, table.num_rows)
-            asked = len(anchors) if is_kept is None else int(is_kept[anchors].sum())
-            facts["anchors_without_positive"] = asked - len(kept)
-            facts |= judge.facts(anchors[kept], lists.negatives.of(kept), self._fillers())
+            facts["anchors_without_positive"] = len(asked) - len(kept)
+            facts |= judge.facts(anchors[kept], chosen.negatives, self._fillers())
             files = {"pairs.parquet": pair_table, "edges.parquet": table}
             return Output(len(kept), files, facts)
 
@@ -135,9 +189,7 @@ class Assemble(Stage):
         chosen = lists.of(kept)
         fills = np.isin(chosen.negatives.kinds, self._fillers())
         return {
-            "P": self.positive_places,
-            "K": self.negatives,
-            "F": self.false_negatives,
+            **self.counts,
             "kinds": [miner.id for miner in self.miners],
             "pairs": len(kept),
             "edges": edges,

@@ -19,9 +19,10 @@ from ...manifests.schema import (
     FORMAT,
     IDS,
     NEIGHBORS,
-    PAIRS,
+    PAIR_EXTRAS,
     SAMPLES,
     padded_list,
+    pairs_schema,
 )
 from ...manifests.tables import open_parquet, write_parquet_stream
 from ..base import Inputs, Stage, Task, Worker
@@ -138,21 +139,23 @@ class FinalPairs(Final):
         return inputs["assemble"]
 
     def layout(self, inputs: Inputs) -> pa.Schema:
-        """PAIRS."""
-        del inputs
-        return PAIRS
+        """PAIRS, and the extras that the assembly counted."""
+        receipts = inputs["assemble"].receipts
+        return pairs_schema(receipts[0].facts if receipts else {})
 
     def metadata(self, inputs: Inputs) -> Mapping[str, str]:
         """List lengths and the names behind the kinds, beside format and table."""
         facts = inputs["assemble"].receipts[0].facts
-        lengths = {f"pairset.{name}": str(facts[name]) for name in ("P", "K", "F")}
+        names = dict.fromkeys(["P", "K", "F", *(extra.present for extra in PAIR_EXTRAS)])
+        lengths = {f"pairset.{name}": str(facts[name]) for name in names if name in facts}
         return {**super().metadata(inputs), **lengths, "pairset.kinds": json.dumps(facts["kinds"])}
 
     def table(self, inputs: Inputs, part: str, first: int) -> pa.Table:
         """The rows of a part with their numbers."""
         table = inputs["assemble"].table(part, suffix="pairs.parquet")
         ids = pa.array(np.arange(first, first + table.num_rows))
-        return table.append_column("pair_id", ids).select(PAIRS.names).cast(PAIRS)
+        schema = self.layout(inputs)
+        return table.append_column("pair_id", ids).select(schema.names).cast(schema)
 
 
 class FinalEdges(Final):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,21 @@ from .table import EdgeRows
 
 @dataclass(frozen=True)
 class Chosen:
-    """One list of every row: ids int64, scores and weights float32, kinds int8, all [A, L]."""
+    """One list of every row, all [A, L].
+
+    Attributes:
+        ids: int64.
+        scores: float32.
+        weights: float32.
+        kinds: int8.
+        valid_from: float32, training progress from which an entry holds; 0 in empty places.
+    """
 
     ids: np.ndarray
     scores: np.ndarray
     weights: np.ndarray
     kinds: np.ndarray
+    valid_from: np.ndarray
 
     @classmethod
     def of_rows(cls, rows: EdgeRows, shape: tuple[int, int]) -> Chosen:
@@ -30,11 +39,13 @@ class Chosen:
         kinds = np.full(shape, PADDING_KIND, np.int8)
         ids[at], kinds[at] = rows.others, rows.kinds
         scores[at], weights[at] = np.nan_to_num(rows.scores, nan=0.0), rows.weights
-        return cls(ids, scores, weights, kinds)
+        valid_from = np.zeros(shape, np.float32)
+        valid_from[at] = rows.valid_from
+        return cls(ids, scores, weights, kinds, valid_from)
 
     def of(self, rows: np.ndarray) -> Chosen:
         """Return the lists of some anchors."""
-        return Chosen(self.ids[rows], self.scores[rows], self.weights[rows], self.kinds[rows])
+        return Chosen(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     def shares(self) -> np.ndarray:
         """Return weights that sum to 1 in each row; equal ones where all are zero."""
@@ -48,15 +59,19 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Lists:
-    """The three lists of every anchor, and how much did not fit.
+    """The lists of every anchor, and how much did not fit.
 
     Attributes:
+        soft: samples of the soft target, their share as weight.
+        texts: int64 [A, T], rows of the table of edges whose text is a negative caption; -1 fill.
         overflow: positive_overflow, negative_overflow, negatives_dropped, fn_truncated.
     """
 
     positives: Chosen
     negatives: Chosen
     false_negatives: Chosen
+    soft: Chosen
+    texts: np.ndarray
     overflow: dict[str, int] = field(default_factory=dict)
 
     def of(self, rows: np.ndarray) -> Lists:
@@ -65,6 +80,8 @@ class Lists:
             self.positives.of(rows),
             self.negatives.of(rows),
             self.false_negatives.of(rows),
+            self.soft.of(rows),
+            self.texts[rows],
             self.overflow,
         )
 
@@ -101,20 +118,32 @@ def place_in_row(anchors: np.ndarray, count: int) -> np.ndarray:
     return np.arange(len(anchors)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: tuple[int, int, int]) -> Lists:
-    """Choose positives, negatives and false negatives of every anchor of a part.
+@dataclass(frozen=True)
+class Lengths:
+    """How long the lists of a row are: the entries P, K, F, S, T of the manifest's `counts`."""
+
+    positives: int
+    negatives: int
+    false_negatives: int
+    soft: int = 0
+    texts: int = 0
+
+
+def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: Lengths) -> Lists:
+    """Choose the lists of every anchor of a part.
 
     Args:
         rows: all edges of the part, sorted.
         anchors: int64 [A], sample ids of the part.
-        lengths: P, K, F.
+        lengths: of the lists.
     """
-    count, (p, k, f) = len(anchors), lengths
+    count, p, k, f = len(anchors), lengths.positives, lengths.negatives, lengths.false_negatives
     positives = _distinct(rows.with_role(Role.POSITIVE))
     false = _distinct(_nearest_first(rows.with_role(Role.FALSE_NEGATIVE)))
     mined = _distinct(rows.with_role(Role.NEGATIVE))
     masked = np.concatenate([_keys(positives), _keys(false)])
     negatives = mined.at(np.flatnonzero(~np.isin(_keys(mined), masked)))
+    s = lengths.soft
     chosen, left_out = _first(positives, p, count)
     other = left_out.at(np.flatnonzero(left_out.others != anchors[left_out.anchors]))
     offered = _distinct(_joined(false, other))
@@ -124,6 +153,8 @@ def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: tuple[int, int, i
         Chosen.of_rows(chosen, (count, p)),
         Chosen.of_rows(negatives_kept, (count, k)),
         Chosen.of_rows(_by_id(kept), (count, f)),
+        Chosen.of_rows(_first(_distinct(rows.with_role(Role.SOFT)), s, count)[0], (count, s)),
+        _texts(rows.with_text(), (count, lengths.texts)),
         {
             "positive_overflow": len(left_out.anchors),
             "negative_overflow": len(negatives_left.anchors),
@@ -131,6 +162,13 @@ def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: tuple[int, int, i
             "fn_truncated": len(beyond.anchors),
         },
     )
+
+
+def _texts(rows: EdgeRows, shape: tuple[int, int]) -> np.ndarray:
+    kept, _ = _first(rows, shape[1], shape[0])
+    out = np.full(shape, NO_ID, np.int64)
+    out[kept.anchors, place_in_row(kept.anchors, shape[0])] = kept.rows
+    return out
 
 
 def _keys(rows: EdgeRows) -> np.ndarray:
@@ -156,7 +194,7 @@ def _by_id(rows: EdgeRows) -> EdgeRows:
 
 def _joined(first: EdgeRows, then: EdgeRows) -> EdgeRows:
     """Put two tables one below the other and sort by anchor; `first` stays first."""
-    names = ("anchors", "others", "kinds", "scores", "weights", "roles")
+    names = [item.name for item in fields(EdgeRows)]
     both = EdgeRows(*(np.concatenate([getattr(first, n), getattr(then, n)]) for n in names))
     return both.at(np.argsort(both.anchors, kind="stable"))
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ...manifests.codes import codes_of
 from ...manifests.schema import Action, Role
 
-ROLES = (Role.POSITIVE, Role.NEGATIVE, Role.FALSE_NEGATIVE)
+ROLES = (Role.POSITIVE, Role.NEGATIVE, Role.FALSE_NEGATIVE, Role.SOFT)
 MASKING = (Action.ELIMINATE, Action.ATTRACT)
 ENCODED = ("role", "miner", "space", "action", "reason")
 """Columns of few texts: read as dictionaries they are sorted as numbers."""
@@ -28,6 +28,8 @@ class EdgeRows:
         weights: float32 [n].
         roles: int64 [n], position in `ROLES`; -1 for refused candidates and for false negatives
             with an action that does not mask.
+        valid_from: float32 [n], training progress from which the edge holds.
+        rows: int64 [n], row of the table that these are of.
     """
 
     anchors: np.ndarray
@@ -36,6 +38,8 @@ class EdgeRows:
     scores: np.ndarray
     weights: np.ndarray
     roles: np.ndarray
+    valid_from: np.ndarray
+    rows: np.ndarray
 
     @classmethod
     def of(cls, table: pa.Table, kinds: np.ndarray, first: int) -> EdgeRows:
@@ -50,11 +54,18 @@ class EdgeRows:
             scores=table["similarity"].to_numpy().astype(np.float32),
             weights=table["weight"].to_numpy(),
             roles=np.where(unmasked, -1, roles),
+            valid_from=table["valid_from"].to_numpy(),
+            rows=np.arange(table.num_rows),
         )
 
     def with_role(self, role: Role) -> EdgeRows:
         """Return the taken edges of one role that point to a sample."""
         return self.at(np.flatnonzero((self.roles == ROLES.index(role)) & (self.others >= 0)))
+
+    def with_text(self) -> EdgeRows:
+        """Return the taken negatives that are texts: they point to no sample."""
+        negative = self.roles == ROLES.index(Role.NEGATIVE)
+        return self.at(np.flatnonzero(negative & (self.others < 0)))
 
     def at(self, rows: np.ndarray) -> EdgeRows:
         """Return some of the rows."""

@@ -149,6 +149,8 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        captions: all captions of each anchor, for miners that read them.
+        twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
     """
@@ -162,6 +164,8 @@ class Block:
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seed: int = 0
+    captions: Sequence[Sequence[str]] = ()
+    twin_captions: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,9 @@ class Decisions:
         positive_similarity: float32 [A] the similarity that margins were held against, or None.
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
-        valid_from: float32 [A, K] training progress from which an edge holds, or None (0).
+        valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
+        texts: object [A, K] of str or None: captions that the miner made, each at a place where
+            `ids` is -1. None for miners that make none.
         facts: small JSON facts about what the miner used, the same for every block.
     """
 
@@ -190,7 +196,16 @@ class Decisions:
     corrected: np.ndarray | None = None
     action: str | None = None
     valid_from: np.ndarray | None = None
+    texts: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def there(self) -> np.ndarray:
+        """Which places hold a candidate, bool [A, K]."""
+        there = self.ids != NO_ID
+        if self.texts is None:
+            return there
+        return there | self.texts.astype(bool)
 
 
 class Miner(Component, abc.ABC):
@@ -203,6 +218,10 @@ class Miner(Component, abc.ABC):
     """Author, title, year."""
     allows_self: ClassVar[bool] = False
     """Whether an anchor may be taken for itself (as another view of it)."""
+    makes_texts: ClassVar[bool] = False
+    """Whether its edges are captions that it made, not samples."""
+    reads_captions: ClassVar[bool] = False
+    """Whether it needs `Block.captions` and `Block.twin_captions`."""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -227,6 +246,11 @@ class Miner(Component, abc.ABC):
     @property
     def needs_truth(self) -> bool:
         """Whether a graph that nothing can calibrate (no labels, no captions) is an error."""
+        return False
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether its edges hold from a training progress of their own (`valid_from`)."""
         return False
 
     @property

@@ -118,7 +118,7 @@ def _refuse_listed(reasons: np.ndarray, ids: np.ndarray, lists: EdgeLists, reaso
 
 def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
     shape = decisions.ids.shape
-    arrays = ("reasons", "similarities", "ranks", "weights", "corrected", "valid_from")
+    arrays = ("reasons", "similarities", "ranks", "weights", "corrected", "valid_from", "texts")
     for name in arrays:
         value = getattr(decisions, name)
         if value is not None and value.shape != shape:
@@ -131,6 +131,8 @@ def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
             f"{type(miner).__name__}.mine returned ids of shape {shape} for "
             f"{len(block.anchors)} anchors; one row an anchor is expected."
         )
+    if decisions.texts is not None and bool((decisions.there & (decisions.ids != NO_ID)).any()):
+        raise CurateError(f"{type(miner).__name__}.mine gave ids beside texts; a text has none.")
     low = int(decisions.ids.min(initial=NO_ID))
     high = int(decisions.ids.max(initial=NO_ID))
     if low < NO_ID or high >= block.samples.count:
@@ -145,7 +147,7 @@ def edge_table(origin: Origin, block: Block, decisions: Decisions) -> pa.Table:
 
     A false negative that attracts also gets a row as a positive, behind the others of its anchor.
     """
-    rows, places = np.nonzero(decisions.ids != NO_ID)
+    rows, places = np.nonzero(decisions.there)
     taken = decisions.reasons[rows, places] == TAKEN
     twin = np.zeros(len(rows), bool)
     if decisions.action == str(Action.ATTRACT):
@@ -158,8 +160,10 @@ def edge_table(origin: Origin, block: Block, decisions: Decisions) -> pa.Table:
     columns = _numbers(block, decisions, rows, places)
     columns |= _names(origin, decisions, taken, twin)
     columns["reason"] = _choose([str(r) for r in REASONS], decisions.reasons[rows, places])
-    for name in ("text", "asset"):
-        columns[name] = pa.nulls(len(rows), pa.string())
+    texts = decisions.texts
+    size = len(rows)
+    columns["text"] = pa.array([None] * size if texts is None else texts[rows, places], pa.string())
+    columns["asset"] = pa.nulls(size, pa.string())
     return pa.table([columns[name] for name in EDGES.names], schema=EDGES)
 
 
@@ -175,7 +179,7 @@ def _numbers(
     positive = np.full(len(rows), np.nan, np.float32) if least is None else least[rows]
     return {
         "anchor_id": pa.array(block.anchors[rows]),
-        "other_id": pa.array(decisions.ids[rows, places]),
+        "other_id": _id_or_null(decisions.ids[rows, places]),
         "rank": pa.array(decisions.ranks[rows, places].astype(np.int32)),
         "similarity": _or_null(at(decisions.similarities, np.nan)),
         "corrected_similarity": _or_null(at(decisions.corrected, np.nan)),
@@ -183,6 +187,10 @@ def _numbers(
         "weight": pa.array(at(decisions.weights, 1)),
         "valid_from": pa.array(at(decisions.valid_from, 0)),
     }
+
+
+def _id_or_null(ids: np.ndarray) -> pa.Array:
+    return pa.array(ids, mask=ids == NO_ID)
 
 
 def _or_null(values: np.ndarray) -> pa.Array:
@@ -214,6 +222,6 @@ def _choose(values: Sequence[Any], codes: np.ndarray) -> pa.Array:
 
 def refused_counts(decisions: Decisions) -> dict[str, int]:
     """Count refused candidates by reason."""
-    codes = decisions.reasons[decisions.ids != NO_ID]
+    codes = decisions.reasons[decisions.there]
     counts = np.bincount(codes, minlength=len(REASONS))
     return {str(r): int(n) for r, n in zip(REASONS, counts, strict=True) if r and n}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
-from ...manifests.schema import NO_ID, Role
+from ...manifests.schema import Role
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
+from .base_mixer import Mixer
+from .captions import Captions
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
@@ -58,34 +60,12 @@ class Mine(Stage):
         Raises:
             DataError: the miner asks for calibrated thresholds that no labels or captions give.
         """
-        samples, thresholds = inputs["samples"], self._thresholds(inputs)
-        wanted = ("group_id", "split", *self.miner.columns)
-        columns = Columns.load(samples, inputs["groups"], wanted, inputs.get("selected"))
-        graphs = {name: open_graph(inputs, name) for name in self.miner.graph_names}
-        vectors = {
-            name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"]))
-            for name in self.miner.space_names
-        }
-        earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
-        starts, seed = dict(zip(samples.parts, samples.starts(), strict=False)), self._seed()
+        seed = seed_of(self.seed, self.id, self.round)
+        block_of = open_blocks(inputs, self.miner, seed, self._thresholds(inputs))
         origin = Origin(self.id, self.miner.role, self.miner.edge_space, self.round)
 
         def mine_part(task: Task) -> Output:
-            first = int(starts[task.part])
-            anchors = np.arange(first, first + samples.receipt(task.part).rows)
-            anchors = anchors[columns.is_kept(anchors)]
-            lists = read_edges(earlier, task.part, anchors)
-            block = Block(
-                anchors=anchors,
-                samples=columns,
-                graphs=graphs,
-                vectors=vectors,
-                positives=lists[Role.POSITIVE],
-                false_negatives=lists[Role.FALSE_NEGATIVE],
-                negatives=lists[Role.NEGATIVE],
-                thresholds=thresholds,
-                seed=seed,
-            )
+            block = block_of(task.part)
             decisions = gated(self.miner, block, self.miner.mine(block))
             table = edge_table(origin, block, decisions)
             return Output(table.num_rows, {"parquet": table}, _facts(block, decisions))
@@ -103,11 +83,6 @@ class Mine(Stage):
             if message:
                 raise DataError(f"miner {self.id}: {message}")
 
-    def _seed(self) -> int:
-        # Two miners of one kind in a run must not draw the same numbers.
-        text = f"{self.seed}/{self.id}/{self.round}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
     def _thresholds(self, inputs: Inputs) -> Mapping[str, Mapping[str, float]]:
         found = {}
         for graph in self.miner.graph_names if self.miner.wants_thresholds else ():
@@ -121,6 +96,61 @@ class Mine(Stage):
             kinds = ("attract", "eliminate")
             found[graph] = {kind: facts[kind] for kind in kinds if facts[kind] is not None}
         return found
+
+
+def seed_of(seed: int, name: str, number: int = 0) -> int:
+    """Return the seed of one miner: two of one kind in a run must not draw the same numbers."""
+    text = f"{seed}/{name}/{number}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def open_blocks(
+    inputs: Inputs,
+    miner: Miner | Mixer,
+    seed: int,
+    thresholds: Mapping[str, Mapping[str, float]],
+) -> Callable[[str], Block]:
+    """Load the columns that a miner asks for; graphs and vectors stay on the disk.
+
+    Args:
+        inputs: samples, groups, what the miner names, and `selected` where samples were selected.
+        miner: who will look at the blocks.
+        seed: of its draws.
+        thresholds: see `Block.thresholds`.
+
+    Returns:
+        A function from the name of a part to the block of its anchors, dropped ones left out.
+    """
+    samples = inputs["samples"]
+    wanted = ("group_id", "split", *miner.columns)
+    columns = Columns.load(samples, inputs["groups"], wanted, inputs.get("selected"))
+    graphs = {name: open_graph(inputs, name) for name in miner.graph_names}
+    vectors = {
+        name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
+    }
+    earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
+    starts = dict(zip(samples.parts, samples.starts(), strict=False))
+    captions = Captions.of(inputs) if isinstance(miner, Miner) and miner.reads_captions else None
+
+    def block_of(part: str) -> Block:
+        everyone = int(starts[part]) + np.arange(samples.receipt(part).rows)
+        anchors = everyone[columns.is_kept(everyone)]
+        lists = read_edges(earlier, part, anchors)
+        return Block(
+            anchors=anchors,
+            samples=columns,
+            graphs=graphs,
+            vectors=vectors,
+            positives=lists[Role.POSITIVE],
+            false_negatives=lists[Role.FALSE_NEGATIVE],
+            negatives=lists[Role.NEGATIVE],
+            thresholds=thresholds,
+            seed=seed,
+            captions=captions.own(part, anchors - starts[part]) if captions else (),
+            twin_captions=captions.of_twins(anchors) if captions else (),
+        )
+
+    return block_of
 
 
 def open_graph(inputs: Inputs, name: str) -> GraphStore:
@@ -160,7 +190,7 @@ def check_masked(artifact: Artifact) -> str | None:
 
 
 def _facts(block: Block, decisions: Decisions) -> dict[str, Any]:
-    there = decisions.ids != NO_ID
+    there = decisions.there
     taken = there & (decisions.reasons == 0)
     return {
         "anchors": len(block.anchors),

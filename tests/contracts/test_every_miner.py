@@ -16,9 +16,17 @@ PACKAGES = {
     Role.POSITIVE: "curate.stages.mining.positives",
     Role.NEGATIVE: "curate.stages.mining.negatives",
     Role.FALSE_NEGATIVE: "curate.stages.mining.false_negatives",
+    Role.SOFT: "curate.stages.mining.soft",
 }
 EVERY = [(role, name) for role, package in PACKAGES.items() for name in registry.names(package)]
 N = 90
+CAPTIONS = [
+    [],
+    [""],
+    ["a red cup on a blue box", "a blue cup on a red box"],
+    ["two men standing above a small dog", "Two men standing above a small dog."],
+    ["nothing to change here"],
+]
 
 
 class ListGraph:
@@ -79,6 +87,8 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         negatives=EdgeLists.none(len(anchors)),
         thresholds={"image>image": {"attract": 0.9, "eliminate": 0.5}},
         seed=3,
+        captions=[CAPTIONS[i % len(CAPTIONS)] for i in anchors],
+        twin_captions=[CAPTIONS[(i + 1) % len(CAPTIONS)] if i < 4 else [] for i in anchors],
     )
 
 
@@ -162,7 +172,13 @@ def test_an_empty_block_gives_nothing(miner):
     full = block_of(vectors_of("plain"), k=16)
     none = EdgeLists.none(0)
     empty = dataclasses.replace(
-        full, anchors=full.anchors[:0], positives=none, false_negatives=none, negatives=none
+        full,
+        anchors=full.anchors[:0],
+        captions=(),
+        twin_captions=(),
+        positives=none,
+        false_negatives=none,
+        negatives=none,
     )
     found = miner.mine(empty)
     well_formed(miner, empty, found)
@@ -200,7 +216,7 @@ def test_twice_the_same_and_the_block_is_left_alone(miner, block):
 def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
     def edges(b):
         found = miner.mine(b)
-        row, place = np.nonzero(found.ids >= 0)
+        row, place = np.nonzero(found.there)
         names = (found.ids, found.reasons, found.ranks, np.nan_to_num(found.similarities, nan=9))
         rows = zip(b.anchors[row], *(x[row, place] for x in names), strict=True)
         return [tuple(map(float, item)) for item in rows]
@@ -214,6 +230,8 @@ def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
             dataclasses.replace(
                 block,
                 anchors=block.anchors[rows],
+                captions=[block.captions[row] for row in rows],
+                twin_captions=[block.twin_captions[row] for row in rows],
                 positives=half(block.positives, rows),
                 false_negatives=half(block.false_negatives, rows),
                 negatives=half(block.negatives, rows),

@@ -462,7 +462,8 @@ def table_schema(root_or_table, table=None):
         return schema.samples_schema(ATTRIBUTES)
     if name.startswith("neighbors/"):
         return schema.NEIGHBORS
-    return {"rejects": schema.REJECTS, "edges": schema.EDGES, "pairs": schema.PAIRS}[name]
+    others = {"rejects": schema.REJECTS, "edges": schema.EDGES, "pairs": schema.PAIRS}
+    return {**others, "selection": schema.SELECTION}[name]
 
 
 def folder_of(table):
@@ -646,9 +647,10 @@ def edit(root, table, file=0):
     """Let a test change the rows of one file of a table (dictionaries), then write and reseal."""
     root = Path(root)
     path = root / folder_of(table) / f"part-{file:05d}.parquet"
-    rows = tables.read_parquet(path).to_pylist()
+    before = tables.read_parquet(path)
+    rows = before.to_pylist()
     yield rows
-    tables.write_parquet(pa.Table.from_pylist(rows, table_schema(table)), path)
+    tables.write_parquet(pa.Table.from_pylist(rows, before.schema.remove_metadata()), path)
     reseal(root)
 
 

@@ -23,8 +23,8 @@ def parsed(path, make):
 def test_sections_stand_in_order(page):
     ids = [a["id"] for a in page.all("section")]
     assert ids == [
-        *("overview", "similarity", "gallery", "graph", "duplicates", "rejects"),
-        *("coverage", "timings", "next"),
+        *("overview", "similarity", "tradeoffs", "gallery", "graph", "duplicates"),
+        *("rejects", "coverage", "timings", "next"),
     ]
     targets = {a["href"] for a in page.all("a")}
     assert targets == {f"#{name}" for name in ids} | {"#main"}
@@ -246,7 +246,7 @@ def test_missing_parts_are_told_not_fatal(tmp_path, page, strip, says):
     strip(tiny.root)
     made = parsed(write_report(tiny.root, anchors=4), page)
     assert says in made.text
-    assert len(made.all("section")) == 9
+    assert len(made.all("section")) == 10
     assert "None" not in made.text.replace("None: every input", "")
 
 

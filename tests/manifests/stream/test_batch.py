@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from curate.manifests import Pairset
-from curate.manifests.stream.batch import complete, compose
+from curate.manifests.stream.batch import Settings, complete, compose
 from curate.manifests.stream.cache import load_columns
 from curate.manifests.stream.columns import Request
 
 
 @pytest.fixture
 def columns(tiny):
-    return load_columns(Pairset.open(tiny.root), Request(captions=True), 1 << 30)
+    return load_columns(Pairset.open(tiny.root), Request(Settings(captions=True)), 1 << 30)
 
 
 def pictures(ids):
@@ -27,7 +27,7 @@ def test_each_image_is_needed_once_and_each_index_leads_to_its_id(columns):
         for name in ("anchor_id", "positive_ids", "negative_ids"):
             expected |= set(np.ravel(columns[name][row]).tolist())
     assert plan.sample_id.tolist() == sorted(expected - {-1})
-    batch = complete(columns, plan, list(pictures(plan.sample_id)), captions=True)
+    batch = complete(columns, plan, list(pictures(plan.sample_id)), Settings(captions=True))
     for at, row in enumerate(rows[:3]):
         assert batch.images[batch.anchor[at], 0, 0, 0] == columns["anchor_id"][row]
         for index, name in ((batch.positive, "positive"), (batch.negative, "negative")):

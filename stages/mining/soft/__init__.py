@@ -1,0 +1,1 @@
+"""Miners of soft targets: shares of a teacher's attention."""
