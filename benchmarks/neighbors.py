@@ -19,6 +19,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from curate.manifests.sampling import draw_rows
 from curate.manifests.vectors import Rows, starts_of, widen
 from curate.stages.neighbors import ivf
 from curate.stages.neighbors.exact import Pool, nearest
@@ -82,7 +83,7 @@ def inverted_pair(
     ids, splits = np.arange(len(rows)), np.zeros(len(rows), np.int32)
     centroids = ivf.train(rows, ids, ivf.list_count(len(rows)), 0)
     folds = fold(rows, ids, splits)
-    probe = bank[ivf.draw_rows(ids, 512, 0, "bench")]
+    probe = bank[draw_rows(ids, 512, 0, "bench")]
     ranks = (1, length - 1)
     probes, _ = ivf.choose_probes(probe, splits[: len(probe)], centroids, folds, AIM, ranks)
     index = ivf.build(rows, ids, centroids)
@@ -120,7 +121,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = write_vectors(Path(folder) / "image.npy", count, asked.dim)
             bank = widen(rows.take(np.arange(count)))
-            own = ivf.draw_rows(np.arange(count), asked.queries, 1, "bench")
+            own = draw_rows(np.arange(count), asked.queries, 1, "bench")
             one = exact_pair(rows, bank, own, asked.k + 1)
             *two, (lists, probes) = inverted_pair(rows, bank, own, asked.k + 1)
         for name, (ours, plain) in (("exact", one), (f"IVF {lists}, {probes} probes", two)):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import explain_clusters
+from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
 from .schema import NO_ID, Reason, Role
@@ -44,6 +46,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
     others += [item[name] for item in recipes for name in ("a_id", "b_id") if item[name] != NO_ID]
     samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
+    words = ClusterWords(pairset, anchor, edges)
     names = {(place["role"], place["sample_id"]) for place in places}
     names |= {(str(Role.NEGATIVE), text) for text in (pair or {}).get("negative_texts", ())}
     for place in places:
@@ -56,7 +59,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "selection": verdicts_about(pairset, anchor),
         "pair": pair,
         "row": places,
-        "edges": [_described(pairset, edge, samples, anchor, names) for edge in edges],
+        "edges": [_described(pairset, edge, samples, anchor, names, words) for edge in edges],
         "synthetic": [
             {
                 **item,
@@ -105,9 +108,10 @@ def _described(
     samples: Mapping[int, Mapping[str, Any]],
     anchor: int,
     names: set[tuple[str, int | str]],
+    words: ClusterWords,
 ) -> dict[str, Any]:
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
-    settings = dict(miner["settings"])
+    settings = {**miner["settings"], **words.of(edge, miner["settings"])}
     if settings.get("threshold") == "calibrated":
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
@@ -142,7 +146,8 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
         found = f"{edge['action']}: {_similarity(edge)}{above}"
-        return f"{found}, {where}" if where else found
+        more = (where, explain_clusters.shared(settings), explain_clusters.accepted(edge, settings))
+        return ", ".join([found, *(text for text in more if text)])
     if edge["role"] == Role.SOFT:
         return f"soft target: {edge['weight']:.4f} of it ({_similarity(edge)}, {where})"
     if edge["role"] == Role.NEGATIVE and edge["text"]:
@@ -152,12 +157,15 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         limits = " and ".join(f"<= {text}" for text in cut.values())
         found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
         return f"{found}, {limits}" if limits else found
+    both = explain_clusters.shared(settings)
+    if not where and both:
+        return f"positive: {both}"
     if not where:
         label = f" of label {other.get('label')!r}" if other.get("label") else ""
         own = settings.get("only_missing") is not None or edge["miner"].startswith("self_aug")
         return "positive: another view of itself" if own else f"positive: a sample{label}"
     mutual = ", mutual" if settings.get("mutual") else ""
-    return f"positive: {_similarity(edge)}, {where}{mutual}"
+    return ", ".join([f"positive: {_similarity(edge)}, {where}{mutual}", *([both] if both else [])])
 
 
 def _rank(edge: Edge) -> str:
@@ -233,6 +241,8 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
     Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
+    Reason.OTHER_CLUSTER: lambda e, s, a, o: explain_clusters.other_cluster(s),
+    Reason.NOT_ACCEPTED: lambda e, s, a, o: explain_clusters.not_accepted(s),
     Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
     Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
 }

@@ -31,8 +31,8 @@ def inspect(root: str | Path) -> dict[str, Any]:
     Returns:
         JSON: counts, similarities (by role, miner and space), refused, coverage,
         false_negative_rate, tradeoffs (see `tradeoffs.tradeoffs`), hubness (by graph, and of what
-        pairs use), rejects, samples, selection (by selector), splits, groups, spaces, neighbors,
-        thresholds.
+        pairs use), rejects, samples, selection (by selector), splits, groups, clusters (by set and
+        level), spaces, neighbors, thresholds, plans.
 
     Raises:
         PairsetError: there is no pairset.
@@ -60,6 +60,7 @@ def inspect(root: str | Path) -> dict[str, Any]:
         },
         "splits": _words(pairset, "samples", "split"),
         "groups": dict(manifest["groups"]),
+        "clusters": _clusters(manifest.get("clusters", {})),
         "spaces": {
             name: {key: space[key] for key in ("of", "dim", "missing")}
             for name, space in manifest["embeddings"].items()
@@ -69,7 +70,24 @@ def inspect(root: str | Path) -> dict[str, Any]:
             graph: {key: found.get(key) for key in ("attract", "eliminate", "truth")}
             for graph, found in manifest["thresholds"].items()
         },
+        "plans": {entry["name"]: _plan_facts(entry) for entry in manifest.get("plans", ())},
     }
+
+
+def _clusters(sets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the sizes of every level, by "NAME.LEVEL"."""
+    return {
+        f"{name}.{level}": {**sizes, "without": found["without_cluster"]}
+        for name, found in sets.items()
+        for level, sizes in enumerate(found["levels"])
+    }
+
+
+def _plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("planner", "fidelity", "split", "batches", "size", "pairs_left_out")
+    judged = ("hardest", "hardest_random", "false_negative_rate", "false_negative_rate_random")
+    facts = entry["facts"]
+    return {key: entry[key] for key in known} | {key: facts.get(key) for key in judged}
 
 
 def _graph_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,8 +241,12 @@ def render(facts: Mapping[str, Any]) -> str:
         _table_of(facts["hubness"], "lists"),
         "Neighbour graphs",
         _table_of({name: _flat(entry) for name, entry in facts["neighbors"].items()}, "graph"),
+        "Clusters: samples in one" if facts["clusters"] else "",
+        _table_of(facts["clusters"], "set.level"),
         "Spaces",
         _table_of(facts["spaces"], "space"),
+        "Plans of batches" if facts["plans"] else "",
+        _table_of(facts["plans"], "plan"),
         "Splits, groups of near-duplicates, refused inputs",
         grid(["split", "samples"], list(facts["splits"].items())),
         grid(["groups", ""], list(facts["groups"].items())),

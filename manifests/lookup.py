@@ -22,13 +22,13 @@ _NEAREST = 5
 
 
 class SampleRows:
-    """Rows of `samples` by sample_id; cheapest for ascending ids."""
+    """Rows of `samples`, or of a table beside it, by sample_id; cheapest for ascending ids."""
 
-    def __init__(self, pairset: Pairset, columns: Sequence[str]) -> None:
+    def __init__(self, pairset: Pairset, columns: Sequence[str], table: str = "samples") -> None:
         self._columns = list(columns)
         self._groups: list[tuple[Path, int]] = []
         starts = [0]
-        for path in pairset.files("samples"):
+        for path in pairset.files(table):
             with open_parquet(path) as file:
                 footer = file.metadata
             for number in range(footer.num_row_groups):

@@ -24,6 +24,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "labels": "All labels, in the corpus's order.",
         "group_id": "Smallest sample_id of the near-duplicate group; equal means never contrast.",
         "cluster_id": "Cluster for locality and batches; null where nothing clustered the corpus.",
+        "accept_rank": "Place by falling confidence in its cluster, 0 first; -1 without a cluster. "
+        "Only with mask_schedules in the manifest.",
         "uid": "DataComp's 32 hex digits, where the corpus has them.",
         "split": "Split of the corpus; empty where it has none.",
     },
@@ -38,6 +40,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "neighbor_ids": "Nearest samples by falling similarity, ties by id; itself, its group and "
         "other splits left out; -1 behind the last.",
         "similarities": "Their cosines; 0 where the id is -1.",
+    },
+    "clusters": {
+        "sample_id": "The row number.",
+        "cluster_ids": "Cluster of the sample at each level, finest first; -1 without one.",
+        "confidences": "Share of the own centroid in the softmax over all; 0 without a cluster.",
+        "accept_ranks": "Place by falling confidence at each level, 0 first; -1 without a cluster.",
     },
     "edges": {
         "anchor_id": "The sample asked about.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from . import schema, storage, tables
@@ -17,8 +18,11 @@ from .vectors import Rows, VectorStore, starts_of
 MANIFEST = "manifest.json"
 IMAGES = "images"
 """Folder of the tars that a pairset holds itself, because its corpus was in none."""
+PLANS = "plans"
+"""Folder of the plans of batches."""
 FOLDERS = (
-    *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "embeddings", "index"),
+    *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "clusters", "embeddings"),
+    *("index", PLANS),
     IMAGES,
 )
 """Folders that hold only what the manifest lists."""
@@ -81,7 +85,8 @@ class Pairset:
         """Return the Parquet files of a table in order.
 
         Args:
-            table: "samples", "rejects", "edges", "pairs", "selection" or "neighbors/<graph>".
+            table: "samples", "rejects", "edges", "pairs", "selection", "neighbors/<graph>" or
+                "clusters/<name>".
         """
         listed = self.manifest["tables"].get(table)
         if listed is None:
@@ -108,6 +113,26 @@ class Pairset:
             raise PairsetError(f"{self.root} has no space {space!r}; it has: {known}.")
         files = tuple(self.root / item["path"] for item in entry["files"])
         return VectorStore(space, Rows(files, starts_of([f["rows"] for f in entry["files"]])))
+
+    def plan_entry(self, name: str) -> Mapping[str, Any]:
+        """Return what the manifest says of a plan of batches.
+
+        Raises:
+            PairsetError: there is no such plan.
+        """
+        plans = {entry["name"]: entry for entry in self.manifest.get("plans", ())}
+        if name not in plans:
+            known = ", ".join(sorted(plans)) or "none"
+            raise PairsetError(f"{self.root} has no plan {name!r}; it has: {known}.")
+        return plans[name]
+
+    def plan(self, name: str) -> np.ndarray:
+        """Map the batches of a plan, read-only int64 [batches, size] of pair_id.
+
+        Raises:
+            PairsetError: there is no such plan.
+        """
+        return np.load(self.root / self.plan_entry(name)["path"], mmap_mode="r", allow_pickle=False)
 
     def shard_url(self, shard: str) -> str:
         """Return where a shard named in `samples` stands: below the root, or the corpus's own."""

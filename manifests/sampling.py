@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .fingerprint import draw_uint64
 from .schema import NO_ID
 
 _GONE = np.iinfo(np.int64).max // 2
@@ -42,6 +43,14 @@ def draw_distinct(
         gone = np.sort(np.concatenate([gone, added[:, None]], axis=1), axis=1)
         left = left - there
     return out
+
+
+def draw_rows(valid: np.ndarray, count: int, seed: int, purpose: str) -> np.ndarray:
+    """Draw `count` of the rows `valid` (int64, ascending) without a generator; ascending."""
+    if len(valid) <= count:
+        return valid
+    draws = draw_uint64(seed, valid, purpose)[:, 0]
+    return np.sort(valid[np.lexsort((valid, draws))[:count]])
 
 
 def _holes(excluded: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .selection import SELECTION
+
 FORMAT = "pairset/1"
 NO_ID = -1
 """What an empty place in a list of ids holds."""
@@ -22,6 +24,8 @@ ATTRIBUTE_PREFIX = "attr_"
 """Attribute `camera` of the corpus is column `attr_camera` of `samples`."""
 NEIGHBORS_PREFIX = "neighbors/"
 """The graph "image>image" is table "neighbors/image>image" of the manifest."""
+CLUSTERS_PREFIX = "clusters/"
+"""The set of clusters "terrain" is table "clusters/terrain" of the manifest."""
 ORDER = "feistel4-v1"
 """The algorithm that orders an epoch; another one gets another name."""
 
@@ -69,35 +73,10 @@ class Reason(StrEnum):
     OVERFLOW = "overflow"
     NO_SHARE = "no_share"
     TRUE_CAPTION = "true_caption"
+    OTHER_CLUSTER = "other_cluster"
+    NOT_ACCEPTED = "not_accepted"
     NOT_SELECTED = "not_selected"
 
-
-class Drop(StrEnum):
-    """Why a selector dropped a sample. KEPT (empty) means that it did not."""
-
-    KEPT = ""
-    EARLIER = "earlier"
-    NO_VECTOR = "no_vector"
-    NO_CAPTION = "no_caption"
-    BELOW_CUT = "below_cut"
-    BELOW_THRESHOLD = "below_threshold"
-    OVER_QUOTA = "over_quota"
-    SHORT_SIDE = "short_side"
-    ASPECT = "aspect"
-    FEW_WORDS = "few_words"
-    MANY_WORDS = "many_words"
-    FEW_CHARACTERS = "few_characters"
-    SHARED_CAPTION = "shared_caption"
-    MANY_CAPTIONS = "many_captions"
-    NO_ENTRY = "no_entry"
-    NOT_DRAWN = "not_drawn"
-    SEMANTIC_DUPLICATE = "semantic_duplicate"
-    PROTOTYPE = "prototype"
-
-
-DROPS: tuple[Drop, ...] = tuple(Drop)
-"""Position = the uint8 code that selectors use; code 0 is KEPT."""
-DROP_CODE: dict[Drop, int] = {drop: code for code, drop in enumerate(DROPS)}
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
 """Position = the uint8 code that miners use; code 0 is TAKEN."""
@@ -229,19 +208,6 @@ EDGES = pa.schema(
 number where a config has it twice); `space` the graph ("image>image") or "" ; `reason` is "" on
 taken edges. Sorted by anchor_id, then by the order of miners in the config, then by rank."""
 
-SELECTION = pa.schema(
-    [
-        *_required(("sample_id", pa.int64()), ("selector", pa.string())),
-        pa.field("score", pa.float32()),
-        *_required(("kept", pa.bool_()), ("reason", pa.string())),
-        pa.field("witness", pa.int64()),
-    ]
-)
-"""`selection`: one row a sample and selector, by sample_id, then in the order of the config; only
-where a config selects. `score` is null where the selector has none; `reason` is one of `Drop`, ""
-where the sample is kept; `witness` is the sample because of which it was dropped, if there is one.
-A sample that not all selectors keep is no anchor and no candidate."""
-
 PAIRS = pa.schema(
     _required(
         ("pair_id", pa.int64()),
@@ -304,6 +270,23 @@ anchor's image, "" padding. `synthetic`: recipes of synthetic negatives, a_id -1
 where the second parent is the anchor's own embedding or none."""
 
 
+CLUSTERS = pa.schema(
+    _required(
+        ("sample_id", pa.int64()),
+        ("cluster_ids", IDS),
+        ("confidences", FLOATS),
+        ("accept_ranks", IDS),
+    )
+)
+"""`clusters/<name>`: one row a sample, one place a level, the finest first; -1 / 0.0 / -1 where a
+sample is in no cluster. Accept ranks number those that are, by falling confidence."""
+
+ACCEPT_RANK = "accept_rank"
+"""Column of `samples`, int64, that is there only where the manifest has `mask_schedules`: of two
+samples with one `cluster_id`, neither contrasts the other once the ranks of both are below
+floor(r(p) * ranked) at training progress p."""
+
+
 def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     """Return the schema of `pairs` of a pairset with these `counts`."""
     extras = [
@@ -314,11 +297,12 @@ def pairs_schema(counts: Mapping[str, int]) -> pa.Schema:
     return pa.schema([*PAIRS, *extras])
 
 
-def samples_schema(attributes: dict[str, str]) -> pa.Schema:
+def samples_schema(attributes: dict[str, str], accept_rank: bool = False) -> pa.Schema:
     """Return the schema of `samples` with the corpus's attribute columns.
 
     Args:
         attributes: name of each attribute and its type: "string", "float" or "time".
+        accept_rank: whether there is a column ACCEPT_RANK, before the attributes.
     """
     kinds: dict[str, Any] = {
         "string": pa.string(),
@@ -328,22 +312,26 @@ def samples_schema(attributes: dict[str, str]) -> pa.Schema:
     extra = [
         pa.field(ATTRIBUTE_PREFIX + name, kinds[kind]) for name, kind in sorted(attributes.items())
     ]
-    return pa.schema([*SAMPLES, *extra])
+    ranks = [pa.field(ACCEPT_RANK, pa.int64(), nullable=False)] if accept_rank else []
+    return pa.schema([*SAMPLES, *ranks, *extra])
 
 
 def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
-        table: "samples", "rejects", "edges", "pairs", "selection" or "neighbors/<graph>".
+        table: "samples", "rejects", "edges", "pairs", "selection", "neighbors/<graph>" or
+            "clusters/<name>".
         manifest: of the pairset; its `attributes` and `counts` decide columns.
     """
     if table == "samples":
-        return samples_schema(dict(manifest["attributes"]))
+        return samples_schema(dict(manifest["attributes"]), bool(manifest.get("mask_schedules")))
     if table == "pairs":
         return pairs_schema(manifest["counts"])
     if table.startswith(NEIGHBORS_PREFIX):
         return NEIGHBORS
+    if table.startswith(CLUSTERS_PREFIX):
+        return CLUSTERS
     return {"rejects": REJECTS, "edges": EDGES, "selection": SELECTION}.get(table)
 
 
@@ -355,6 +343,9 @@ def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:
     if table.startswith(NEIGHBORS_PREFIX):
         k = int(manifest["neighbors"][table.removeprefix(NEIGHBORS_PREFIX)]["k"])
         return {"neighbor_ids": k, "similarities": k}
+    if table.startswith(CLUSTERS_PREFIX):
+        levels = len(manifest["clusters"][table.removeprefix(CLUSTERS_PREFIX)]["levels"])
+        return {column: levels for column in CLUSTERS.names if column != "sample_id"}
     if table != "pairs":
         return {}
     counts = manifest["counts"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from .lookup import SampleRows, rows_of
 from .pairset import Pairset
-from .schema import Drop
+from .selection import Drop
 
 Row = Mapping[str, Any]
 Described = Mapping[str, Any]

@@ -23,10 +23,14 @@ from pydantic import (
 from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.base import Component
+from ..stages.batches.base import Planner
+from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
 from ..stages.selection.base import Selector
+from . import clusters
+from .entries import BatchEntry, Entry, SelectorEntry
 from .yaml_file import Document
 
 MINERS = {
@@ -40,6 +44,10 @@ MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
 SELECTORS = "curate.stages.selection"
 """The package of what section `selection` names."""
+
+BATCHES = "batches"
+"""The section of planners."""
+PLANNERS = "curate.stages.batches"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -103,32 +111,6 @@ class Duplicates(_Section):
     threshold: float = Field(default=0.985, gt=0, le=1)
 
 
-class Entry(BaseModel):
-    """One miner in a list; other keys are the miner's."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    miner: str
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the miner."""
-        return dict(self.model_extra or {})
-
-
-class SelectorEntry(BaseModel):
-    """One selector in a list; other keys are the selector's."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    selector: str
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the selector."""
-        return dict(self.model_extra or {})
-
-
 class Shards(_Section):
     """How images are packed."""
 
@@ -141,6 +123,8 @@ class Output(_Section):
     positives: int | None = Field(default=None, ge=1, le=64)
     negatives: int = Field(default=4, ge=0, le=1024)
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    cluster: str | None = None
+    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
 
@@ -170,10 +154,12 @@ class Config(_Section):
     spaces: dict[SpaceName, Space]
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
     duplicates: Duplicates = Duplicates()
+    clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     selection: tuple[SelectorEntry, ...] = ()
     positives: tuple[Entry, ...] = ()
     negatives: tuple[Entry, ...] = ()
     false_negatives: tuple[Entry, ...] = ()
+    batches: tuple[BatchEntry, ...] = ()
     soft: tuple[Entry, ...] = ()
     synthetic: tuple[Entry, ...] = ()
     loss: Loss = Loss()
@@ -218,10 +204,13 @@ def load(document: Document) -> Config:
         raise ConfigError(explain(error, document, ())) from error
     config._document = document
     _check_graphs(config, document)
+    clusters.check(config)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
     for position in range(len(config.selection)):
         build_selector(config, position, document)
+    for position, planner in enumerate(config.batches):
+        build_planner(planner, document, position)
     build_mixers(config)
     return config
 
@@ -253,6 +242,12 @@ def build_miner(entry: Entry, document: Document, path: tuple[str | int, ...]) -
     return build_component(
         entry.miner, package, Miner, entry.settings, (document, (*path, "miner"))
     )
+
+
+def build_planner(entry: BatchEntry, document: Document, position: int) -> Planner:
+    """Build the planner of an entry; its class validates its settings."""
+    where = (document, (BATCHES, position, "planner"))
+    return build_component(entry.planner, PLANNERS, Planner, entry.settings, where)
 
 
 def build_component(

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..manifests.human import human_bytes, human_seconds
+from ..stages.batches.stage import BASE_BYTES, Plan
+from ..stages.clusters.settings import ClusterSettings
+from ..stages.clusters.train import Train
 from ..stages.embed.stage import Embed
 from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
+from ..stages.mining.clusters import CLUSTER_BYTES
+from ..stages.mining.stage import Mine
 from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
 from .plan import ARRAY, array_source
@@ -25,6 +30,8 @@ INGEST_RATE = 800.0
 """Images a second a core that are read, hashed and checked."""
 MULTIPLY_RATE = 60e9
 """Float operations a second a core of an exact neighbour join."""
+PLAN_RATE = 3_000.0
+"""Pairs a second of a planner, which has one core for a block."""
 MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
 EMBED_RATES = {"builtin": 150.0, "open_clip": 15.0, "onnx": 30.0, ARRAY: 50_000.0}
@@ -38,6 +45,8 @@ ROW_MEMORY = {
     "graph": 60,
     "recall": 60,
     "mine": 64,
+    "centroids": 16,
+    "ranks": 28,
     "mix": 64,
     "measure": 1,
     "select": 80,
@@ -135,6 +144,8 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
     for node in nodes:
         kind = node.name.split(":")[0]
         count = slices if kind == "scan" else 1 if kind in _SINGLE else parts
+        if isinstance(node.stage, Plan):
+            count = math.ceil(rows / (node.stage.planner.block or rows))
         disk, seconds = _costs(node, config, rows, copied, dims)
         lines.append(Line(node.name, count, _memory(node, rows, dims), disk, seconds))
     if "webdataset" in config.output.formats:
@@ -144,7 +155,10 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
 
 
 _SINGLE = frozenset(
-    {"census", "groups", "recall", "calibrate", "index", "select", "selected", "final_samples"}
+    {
+        *("census", "groups", "recall", "calibrate", "index", "select", "selected"),
+        *("centroids", "ranks", "final_samples", "final_clusters", "final_plan"),
+    }
 )
 
 
@@ -163,6 +177,16 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if kind == "index":
         # The index, and beside it the sample that an inverted file is trained on.
         return held + 4 * dims[name] * rows
+    if isinstance(node.stage, Mine):
+        return held + CLUSTER_BYTES * len(node.stage.miner.cluster_names) * rows
+    if kind == "centroids" and isinstance(node.stage, Train):
+        asked = node.stage.settings
+        drawn = min(rows, asked.points * asked.sizes[0])
+        points = 24 * drawn * (dims[asked.space] if asked.space else 3)
+        return held + points + (MODEL_BYTES if asked.whiten else 0)
+    if isinstance(node.stage, Plan):
+        planner = node.stage.planner
+        return BASE_BYTES + planner.row_bytes * min(rows, planner.block or rows)
     if kind in ("join", "recall"):
         # Pages of the mapped index, which the system drops when it needs them.
         return held + 2 * dims[graph_spaces(name)[1]] * rows
@@ -185,8 +209,28 @@ def _costs(
         share = 1.0 if rows <= EXACT_BELOW else 1 / 16
         seconds = 2 * rows**2 * dims[graph_spaces(name)[1]] * share / MULTIPLY_RATE
         return rows * (config.neighbors[name].k + 16) * 12, seconds
+    if kind in ("centroids", "clusters", "ranks", "final_clusters"):
+        return _cluster_costs(kind, config.clusters[name], rows, _cluster_dim(config, name, dims))
     if kind in ("graph", "final_neighbors"):
         return rows * config.neighbors[name].k * 12, rows / MINE_RATE
+    if kind in ("plan", "final_plan"):
+        return rows * 8, rows / (PLAN_RATE if kind == "plan" else 1e8)
     if kind in ("mine", "mix", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000
+
+
+def _cluster_dim(config: Config, name: str, dims: Mapping[str, int]) -> int:
+    asked = config.clusters[name]
+    whole = 3 if asked.space is None else dims[asked.space]
+    return min(asked.whiten, whole) if asked.whiten else whole
+
+
+def _cluster_costs(kind: str, asked: ClusterSettings, rows: int, dim: int) -> tuple[int, float]:
+    """Return bytes on disk and core seconds; exact products run at half the rate of float32."""
+    one_row = 2 * asked.sizes[0] * dim / (MULTIPLY_RATE / 2)
+    if kind == "centroids":
+        drawn = min(rows, asked.points * asked.sizes[0])
+        return 4 * asked.sizes[0] * dim, drawn * one_row * asked.iterations + rows / 200_000
+    disk = 8 * len(asked.sizes) * rows
+    return disk, rows * (one_row if kind == "clusters" else 1 / 200_000)

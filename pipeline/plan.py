@@ -33,15 +33,9 @@ from ..stages.neighbors.groups import Groups
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
-from . import selection
-from .config import (
-    Config,
-    Space,
-    build_component,
-    build_miner,
-    build_mixers,
-    graph_spaces,
-)
+from . import clusters, selection
+from .batches import batch_nodes
+from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
@@ -114,10 +108,11 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     _plan_groups(plan, config)
     for graph in graphs:
         _plan_graph(plan, graph, config)
+    clusters.plan(plan, config)
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
-    return plan.nodes
+    return [*plan.nodes, *batch_nodes(config)]
 
 
 def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
@@ -284,6 +279,8 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         plan.add_map(f"calibrate:{graph}", stage, sources)
     for position, item in enumerate(miners):
         sources = _sources(item.id, item.miner, miners[:position], config)
+        names, level = item.miner.cluster_names, item.miner.cluster_level
+        sources.update(clusters.need_of(config, item.id, names, level))
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
@@ -332,20 +329,27 @@ def _reference(item: PlannedMiner) -> MinerRef:
 def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config) -> None:
     output = config.output
     mixers = planned_mixers(config)
+    named = [(item.id, item.miner) for item in miners]
+    level = clusters.published(config, named)
     stage = Assemble(
         miners=tuple(_reference(item) for item in miners),
         mixers=tuple(MixerRef(id=name, count=mixer.count) for name, mixer in mixers.items()),
         positives=output.positives,
         negatives=output.negatives,
         false_negatives=output.false_negatives,
+        cluster_level=level.level if level else 0,
     )
     base = {"samples": "samples", "groups": "groups"}
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
     mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
-    sources = {**base, **edges, **mixes, **captions, **selection.selected(config)}
-    plan.add_map("assemble", stage, sources)
-    plan.add_map("final_samples", FinalSamples(), base)
+    clustered = {"clusters": f"clusters:{level.name}"} if level else {}
+    around = {**base, **edges, **mixes, **captions, **clustered, **selection.selected(config)}
+    plan.add_map("assemble", stage, around)
+    if level and any(miner.acceptance for _, miner in named):
+        clustered["ranks"] = f"ranks:{level.name}"
+    samples = FinalSamples(level=level.level if level else 0)
+    plan.add_map("final_samples", samples, {**base, **clustered})
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")
     for graph in config.neighbors:

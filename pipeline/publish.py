@@ -12,11 +12,12 @@ from .. import __version__
 from ..manifests import storage
 from ..manifests.artifact import Artifact
 from ..manifests.fingerprint import canonical_json, digest, file_digest
-from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, own_shard
+from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PLANS, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
 from ..stages.mining.base_mixer import Mixer
-from . import quality
+from . import clusters, quality
+from .batches import planned_batches
 from .config import Config
 from .croissant import croissant
 from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
@@ -36,6 +37,8 @@ def publish(
     """
     links = _Links(out)
     miners = planned_miners(config)
+    named = [(item.id, item.miner) for item in miners]
+    level = clusters.published(config, named)
     (out / MANIFEST).unlink(missing_ok=True)
     body: dict[str, Any] = {
         "format": FORMAT,
@@ -55,12 +58,15 @@ def publish(
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
         "groups": dict(done["groups"].receipts[0].facts),
+        "clusters": clusters.described(config, done),
+        "cluster_id": level.to_json() if level else None,
+        "mask_schedules": clusters.mask_schedules(named, done),
         "thresholds": quality.thresholds(config, done),
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
         "loss": config.loss.model_dump(mode="json"),
         "order": {"algo": ORDER, "rows_per_block": ROW_GROUP_ROWS},
-        "plans": [],
+        "plans": _plans(config, done, links),
         "parents": [],
     }
     body["config_sha256"] = digest(canonical_json(body["config"]))
@@ -148,6 +154,9 @@ def _tables(
     for graph in config.neighbors:
         folder = f"neighbors/{graph.replace('>', '_to_')}"
         tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)
+    for name in config.clusters:
+        table = f"clusters/{name}"
+        tables[table] = _rows_table(links, done[f"final_clusters:{name}"], table)
     return tables
 
 
@@ -182,6 +191,31 @@ def _indexes(done: Mapping[str, Artifact], links: _Links) -> dict[str, Any]:
             target = f"index/{space}-{number:05d}.faiss" if many else f"index/{space}.faiss"
             files.append(links.add(path, target, record))
         found[space] = {**artifact.receipts[0].facts, "metric": "inner_product", "files": files}
+    return found
+
+
+def _plans(config: Config, done: Mapping[str, Artifact], links: _Links) -> list[dict[str, Any]]:
+    found = []
+    for item in planned_batches(config):
+        artifact = done[f"final_plan:{item.id}"]
+        _, batches, path, record = next(_files(artifact, "npy"))
+        facts = artifact.receipts[0].facts
+        entry = {
+            "name": item.id,
+            "planner": type(item.planner).__module__.rsplit(".", 1)[-1],
+            "fidelity": item.planner.fidelity,
+            "paper": item.planner.paper,
+            "settings": item.planner.model_dump(mode="json"),
+            **links.add(path, f"{PLANS}/{item.id}.npy", record),
+            "batches": batches,
+            "size": facts["size"],
+            "split": facts["split"],
+            "blocks": facts["blocks"],
+            "repeats": item.planner.repeats,
+            "pairs_left_out": facts["pairs_left_out"],
+            "facts": facts["planner"],
+        }
+        found.append(entry)
     return found
 
 

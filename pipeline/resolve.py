@@ -18,7 +18,7 @@ from ..manifests.errors import ConfigError, UsageError
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
-from .config import MINERS, Config, load
+from .config import BATCHES, MINERS, Config, load
 from .yaml_file import Document
 
 ENCODERS = "curate.stages.embed"
@@ -26,7 +26,7 @@ RECIPES = "curate.pipeline.recipes"
 DEFAULT_RECIPE = "default"
 DEFAULT_ENCODER = "open_clip"
 DEFAULT_GRAPH = "image>image"
-LISTS = ("selection", *MINERS, "synthetic")
+LISTS = (*MINERS, "synthetic")
 """Sections of the config that are lists of components; those of several recipes are joined."""
 _GRAPH = re.compile(r"[^>\s]+>[^>\s]+")
 
@@ -158,20 +158,23 @@ def _apply(
     recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in LISTS:
+    for section in ("selection", *LISTS, BATCHES):
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
-            what = "miners" if section in MINERS else "selectors"
+            kinds = {"selection": "selectors", BATCHES: "planners"}
+            what = kinds.get(section, "miners")
             raise ConfigError(f"{place}: {section}: a list of {what} is expected.")
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)
     for _, run in runs:
-        _fill(body.setdefault("neighbors", {}), run.get("neighbors") or {})
-    lengths: dict[str, int] = {}
+        for section in ("neighbors", "clusters"):
+            _fill(body.setdefault(section, {}), run.get(section) or {})
+    lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():
-            lengths[key] = max(lengths.get(key, 0), value)
+            known = lengths.setdefault(key, value)
+            lengths[key] = known if isinstance(value, str) else max(known, value)
     if len(runs) > 1:
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
@@ -262,7 +265,7 @@ def _graphs(body: dict[str, Any]) -> None:
     graphs = body.setdefault("neighbors", {})
     if not isinstance(graphs, dict):
         return
-    for section in LISTS:
+    for section in (*LISTS, BATCHES):
         for entry in body.get(section) or ():
             for name in _graphs_of(entry):
                 graphs.setdefault(name, {})

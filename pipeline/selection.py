@@ -44,12 +44,13 @@ def plan(builder: Builder, config: Config) -> None:
         ConfigError: a selector needs a space that the config does not have.
     """
     done: list[str] = []
-    for item in planned_selectors(config):
+    for position, item in enumerate(planned_selectors(config)):
         sources = {"samples": "samples"}
         for space in item.selector.space_names:
             if space not in config.spaces:
                 raise ConfigError(
-                    f"selector {item.id} needs spaces: {space}, which the config does not have."
+                    f"{config.at('selection', position)}: selector {item.id} needs "
+                    f"spaces: {space}, which the config does not have."
                 )
             sources[f"vectors:{space}"] = f"vectors:{space}"
         if item.selector.among == "kept":

@@ -70,6 +70,12 @@ def _load_foreign(name: str, base: type[T]) -> type[T]:
     return found
 
 
+def suggestion(name: str, known: list[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 def numbered(components: Sequence[Component]) -> list[str]:
     """Return an id for each component: the name of its module, with a number from the second on."""
     seen: dict[str, int] = {}
@@ -79,9 +85,3 @@ def numbered(components: Sequence[Component]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return ids
-
-
-def suggestion(name: str, known: list[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest known name, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

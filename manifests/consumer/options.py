@@ -22,7 +22,7 @@ class TrainOptions:
 
     Attributes:
         steps: batches in all.
-        batch_size: pairs a batch.
+        batch_size: pairs a batch; None for 128, or the plan's.
         image_px: side of the images, pixels.
         lr: peak learning rate of AdamW; warms up over `warmup` of the steps, then falls to 0
             along a cosine.
@@ -34,6 +34,8 @@ class TrainOptions:
         augmentation: of all views.
         mask: whether false negatives and near-duplicates are masked.
         hard_negatives: whether the listed hard negatives are used.
+        order: "global", "block" or "plan"; see `PairStream`.
+        plan: name of the plan of order "plan".
         split: pairs of this split; None for "train" where there is one.
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
@@ -46,7 +48,7 @@ class TrainOptions:
     """
 
     steps: int = 500
-    batch_size: int = 128
+    batch_size: int | None = None
     image_px: int = 64
     lr: float = 1e-3
     weight_decay: float = 1e-4
@@ -57,6 +59,8 @@ class TrainOptions:
     augmentation: Augmentation = field(default_factory=Augmentation)
     mask: bool = True
     hard_negatives: bool = True
+    order: str = "global"
+    plan: str | None = None
     split: str | None = None
     seed: int = 0
     device: str = "auto"

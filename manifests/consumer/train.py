@@ -21,6 +21,8 @@ from .model import build_model
 from .options import TrainOptions, TrainResult, device_named, learning_rate, uses_bf16
 from .step import IMAGE_MEAN, IMAGE_STD, StepSettings, batch_loss
 
+BATCH_SIZE = 128
+"""Pairs a batch where neither the options nor a plan say."""
 Report = Callable[[Mapping[str, Any]], None]
 """Gets small JSON events: {"event": "start" | "step" | "evaluate" | "checkpoint", ...}."""
 
@@ -59,8 +61,10 @@ class _Run:
         self.bf16 = uses_bf16(options.precision, self.device)
         stream = PairStream(
             root,
-            options.batch_size,
+            options.batch_size or (0 if options.plan else BATCH_SIZE),
             seed=options.seed,
+            order=options.order,
+            plan=options.plan,
             split=options.split,
             transform=ImageTransform(options.image_px),
         )

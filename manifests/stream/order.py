@@ -18,11 +18,13 @@ from __future__ import annotations
 import abc
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import UsageError
 from ..schema import ORDER
+from ..tables import ROW_GROUP_ROWS
 
 _ROUNDS = 4
 
@@ -61,18 +63,105 @@ class GlobalOrder(Order):
         return permute(positions, self.count, round_keys(self.seed, self.epoch, "global"))
 
 
-_ORDERS: dict[str, type[Order]] = {"global": GlobalOrder}
+@dataclass(frozen=True)
+class BlockOrder(Order):
+    """Blocks of consecutive rows are shuffled, then the rows within windows of some blocks.
+
+    A batch reads from few places of the disk: from one window of `window` x `block_rows` rows.
+
+    Attributes:
+        window: blocks of a window.
+        block_rows: rows of a block; a row group of `pairs`.
+    """
+
+    window: int = 64
+    block_rows: int = ROW_GROUP_ROWS
+
+    @cached_property
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The blocks in their order int64 [n], and where each starts, and the end, int64 [n+1]."""
+        many = -(-self.count // self.block_rows)
+        blocks = permute(np.arange(many), many, round_keys(self.seed, self.epoch, "block"))
+        sizes = np.minimum(self.count - blocks * self.block_rows, self.block_rows)
+        return blocks, np.concatenate([[0], np.cumsum(sizes)])
+
+    def ordinals(self, positions: np.ndarray) -> np.ndarray:
+        """Return int64 ordinals, any shape; see `Order.ordinals`."""
+        blocks, starts = self._blocks
+        edges = np.append(starts[: -1 : self.window], self.count)
+        inside = np.asarray(positions, np.int64)
+        windows = np.searchsorted(edges, inside, side="right") - 1
+        moved = np.empty_like(inside)
+        for window in np.unique(windows).tolist():
+            mine = windows == window
+            first, size = int(edges[window]), int(edges[window + 1] - edges[window])
+            keys = round_keys(self.seed, self.epoch, f"window/{window}")
+            moved[mine] = first + permute(inside[mine] - first, size, keys)
+        at = np.searchsorted(starts, moved, side="right") - 1
+        return blocks[at] * self.block_rows + moved - starts[at]
 
 
-def order_named(name: str, seed: int, epoch: int, count: int) -> Order:
-    """Return the order of one epoch.
+@dataclass(frozen=True)
+class PlanOrder(Order):
+    """Whole batches are shuffled; what a batch holds is the plan's affair.
+
+    Attributes:
+        size: rows of a batch; divides `count`.
+    """
+
+    size: int = 1
+
+    def ordinals(self, positions: np.ndarray) -> np.ndarray:
+        """Return int64 ordinals, any shape; see `Order.ordinals`."""
+        batch, slot = np.divmod(np.asarray(positions, np.int64), self.size)
+        keys = round_keys(self.seed, self.epoch, "plan")
+        return permute(batch, self.count // self.size, keys) * self.size + slot
+
+
+MODES = ("block", "global", "plan")
+"""Names of orders."""
+
+
+@dataclass(frozen=True)
+class OrderSettings:
+    """Which order a stream has, with all that decides it but seed, epoch and count.
+
+    Attributes:
+        mode: one of `MODES`.
+        window: blocks of a window of mode "block".
+        plan: name of the plan of mode "plan".
+        size: pairs of a batch of the plan.
 
     Raises:
-        UsageError: there is no such order.
+        UsageError: settings that do not fit each other.
     """
-    if name not in _ORDERS:
-        raise UsageError(f"order={name!r} is not known; allowed: {', '.join(sorted(_ORDERS))}.")
-    return _ORDERS[name](seed, epoch, count)
+
+    mode: str = "global"
+    window: int = 64
+    plan: str | None = None
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"order={self.mode!r} is not known; allowed: {', '.join(MODES)}.")
+        if self.window < 1:
+            raise UsageError(f"window={self.window} must be at least 1.")
+        if (self.mode == "plan") != (self.plan is not None):
+            raise UsageError("order='plan' and plan=NAME go together: give both or none.")
+
+    @property
+    def name(self) -> str:
+        """The order as states name it: global, block:64, plan:b3."""
+        detail = {"block": str(self.window), "plan": self.plan}.get(self.mode)
+        return f"{self.mode}:{detail}" if detail else self.mode
+
+    def of(self, seed: int, epoch: int, count: int) -> Order:
+        """Return the order of one epoch."""
+        if self.mode == "block":
+            return BlockOrder(seed, epoch, count, self.window)
+        if self.mode == "plan":
+            return PlanOrder(seed, epoch, count, self.size)
+        return GlobalOrder(seed, epoch, count)
 
 
 def round_keys(seed: int, epoch: int, purpose: str) -> np.ndarray:

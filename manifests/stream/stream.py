@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..errors import StateMismatch, StreamError, UsageError
+from ..errors import PairsetError, StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
 from .batch import PairBatch, Settings, complete, compose
 from .cache import load_columns
 from .columns import Columns, Request
 from .images import FailureBudget, ImageSource, check_has_images
-from .order import Order, order_named
+from .order import Order, OrderSettings
 from .state import StreamState
 from .transform import ImageTransform, Transform
 
@@ -48,11 +48,15 @@ class PairStream(IterableDataset[PairBatch]):
 
     Attributes:
         root: folder of the pairset.
-        batch_size: pairs of a global batch: of all ranks together.
+        batch_size: pairs of a global batch: of all ranks together. With a plan it is the plan's,
+            and may be left out.
         rank: this process, 0..world_size-1.
         world_size: processes that share a global batch; must divide `batch_size`.
         seed: of the order and of the draws given to `transform`.
-        order: "global".
+        order: "global" shuffles all pairs; "block" shuffles row groups, and pairs within windows
+            of them, so that a batch reads from few places; "plan" walks planned batches.
+        plan: name of the plan of order "plan".
+        window: row groups of a window of order "block".
         transform: makes a tensor of a picture and a random int; 224 px squares in [0, 1] by
             default.
         split: pairs of this split only; None means "train" where there is one, else all pairs.
@@ -75,7 +79,7 @@ class PairStream(IterableDataset[PairBatch]):
     """
 
     root: str | Path
-    batch_size: int
+    batch_size: int = 0
     rank: int = 0
     world_size: int = 1
     seed: int = 0
@@ -90,10 +94,16 @@ class PairStream(IterableDataset[PairBatch]):
     schedule_batches: int | None = None
     memory_budget: int = 2 << 30
     cache: str | Path | None = None
+    plan: str | None = None
+    window: int = 64
 
     def __post_init__(self) -> None:
-        self._check_settings()
+        OrderSettings(self.order, self.window, self.plan)
         self.pairset = Pairset.open(self.root)
+        self._planned: np.ndarray | None = None
+        if self.plan is not None:
+            self._take_plan(self.plan)
+        self._check_settings()
         self._images: ImageSource | None = None
         self._columns: Columns | None = None
         check_has_images(self.pairset, self.columns)
@@ -103,7 +113,6 @@ class PairStream(IterableDataset[PairBatch]):
         # In shared memory, so that a new epoch reaches workers that live on between epochs.
         self._place = torch.zeros(2, dtype=torch.int64).share_memory_()
         self._progress = torch.full((1,), -1.0, dtype=torch.float64).share_memory_()
-        order_named(self.order, self.seed, 0, self.pairs)
         if not len(self):
             raise StreamError(
                 f"batch_size={self.batch_size}, but {self.pairset.root} has {self.pairs} pairs"
@@ -128,6 +137,24 @@ class PairStream(IterableDataset[PairBatch]):
             )
         if self.on_bad_image not in ("mask", "raise"):
             raise UsageError(f"on_bad_image={self.on_bad_image!r}; allowed: 'mask', 'raise'.")
+
+    def _take_plan(self, name: str) -> None:
+        try:
+            entry = self.pairset.plan_entry(name)
+        except PairsetError as error:
+            raise UsageError(f"plan={name!r}: {error}") from error
+        for setting, given in (("batch_size", self.batch_size), ("split", self.split)):
+            own = entry["size" if setting == "batch_size" else "split"]
+            if given and given != own:
+                raise UsageError(
+                    f"{setting}={given!r}, but plan {name!r} is of {setting} {own!r}. Leave "
+                    f"{setting} out, or plan anew."
+                )
+        self.batch_size, self.split = entry["size"], entry["split"]
+
+    @property
+    def _order(self) -> OrderSettings:
+        return OrderSettings(self.order, self.window, self.plan, self.batch_size)
 
     @property
     def columns(self) -> Columns:
@@ -159,7 +186,7 @@ class PairStream(IterableDataset[PairBatch]):
 
     def _batches(self, epoch: int, numbers: range) -> Iterator[PairBatch]:
         budget = FailureBudget(self.max_bad_fraction, self.on_bad_image == "mask")
-        order = order_named(self.order, self.seed, epoch, self.pairs)
+        order = self._order.of(self.seed, epoch, self.pairs)
         for number in numbers:
             yield self._batch(order, number, budget)
 
@@ -200,6 +227,11 @@ class PairStream(IterableDataset[PairBatch]):
         self._progress[0] = -1.0 if progress is None else progress
 
     def _rows(self) -> np.ndarray:
+        """Return the rows of `pairs` that an epoch walks, int64 [pairs]."""
+        if self.plan is not None:
+            if self._planned is None:
+                self._planned = self.pairset.plan(self.plan).reshape(-1)
+            return self._planned
         columns = self.columns
         if self.split is None:
             return columns["split_rows"]
@@ -262,7 +294,7 @@ class PairStream(IterableDataset[PairBatch]):
             manifest_id=self.pairset.manifest_id,
             split=self.split or "",
             seed=self.seed,
-            order=self.order,
+            order=self._order.name,
             global_batch=self.batch_size,
             epoch=epoch,
             samples_in_epoch=samples,
@@ -282,4 +314,4 @@ class PairStream(IterableDataset[PairBatch]):
 
     def __getstate__(self) -> dict[str, Any]:
         # Columns in memory are read anew by a spawned worker, mapped ones are mapped again.
-        return {**self.__dict__, "_columns": None, "_images": None}
+        return {**self.__dict__, "_columns": None, "_images": None, "_planned": None}

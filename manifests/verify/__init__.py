@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..pairset import Pairset
+from .clusters import check_clusters
 from .context import Context
 from .edges import check_edges
 from .embeddings import check_embeddings
@@ -18,6 +19,7 @@ from .images import check_images
 from .join import anchors_with_edges
 from .neighbors import check_neighbors
 from .pairs import check_pairs
+from .plans import check_plans
 from .result import Finding, Notes, VerifyResult, render
 from .rules import check_rules
 from .samples import check_groups, check_samples
@@ -32,8 +34,9 @@ def verify(
 ) -> VerifyResult:
     """Check a pairset; nothing but its files (and the shards that they name) is read.
 
-    Bounded memory: 45 bytes a sample (keys, groups, splits, one selector's verdicts), one row
-    group of a table, and the edges of 2048 anchors.
+    Bounded memory: 45 bytes a sample (keys, groups, splits, one selector's verdicts), 24 a level of
+    clusters, one row group of a table, and the edges of 2048 anchors; where there are plans of
+    batches, 30 bytes a pair besides.
 
     Args:
         root: the folder with `manifest.json`.
@@ -64,6 +67,7 @@ Check = Callable[[Context], None]
 def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
     """Return name, tables that must be whole, and function of each check, in order."""
     graphs = [name for name in context.pairset.manifest["tables"] if name.startswith("neighbors/")]
+    clusters = [name for name in context.pairset.manifest["tables"] if name.startswith("clusters/")]
     return [
         ("manifest", (), check_manifest),
         ("files", (), check_files),
@@ -74,9 +78,11 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("groups", ("samples",), check_groups),
         ("selection", ("samples", "selection", "pairs", "edges"), check_selection),
         ("neighbors", ("samples", "selection", *graphs), check_neighbors),
+        ("clusters", ("samples",), check_clusters),
         ("edges", ("samples", "edges"), check_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
-        ("explanations", ("samples", "edges", "pairs"), _check_explanations),
+        ("explanations", ("samples", "edges", "pairs", *clusters), _check_explanations),
+        ("plans", ("samples", "pairs"), check_plans),
         ("images", ("samples",), check_images),
     ]
 

@@ -41,6 +41,8 @@ class Context:
     notes: Notes
     deep: bool = True
     broken: set[str] = field(default_factory=set)
+    held: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Columns that several checks look up by sample: those of clusters, 8 bytes a sample each."""
 
     @property
     def samples(self) -> int:

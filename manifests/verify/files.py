@@ -89,6 +89,7 @@ def _listed_files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     for space, index in manifest["index"].items():
         yield from ((f"index/{space}", entry) for entry in index.get("files", ()))
     yield from (("images", entry) for entry in manifest["images"])
+    yield from ((f"plans/{entry['name']}", entry) for entry in manifest.get("plans", ()))
     yield from (("documents", entry) for entry in manifest.get("documents", ()))
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..codes import codes_of
-from ..schema import DROP_CODE, NO_ID, Drop, Role
+from ..schema import NO_ID, Role
+from ..selection import DROP_CODE, Drop
 from .context import Context
 from .edges import floats
 from .pairs import ROLES, PairBlock, pair_columns

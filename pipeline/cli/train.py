@@ -14,7 +14,11 @@ from .common import echo_json, guarded, json_option
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-d", "--dest", type=click.Path(path_type=Path), help="Folder [OUT/train].")
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
-@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
+@click.option("--batch-size", type=click.IntRange(2), help="Pairs a batch [128, or the plan's].")
+@click.option(
+    "--order", type=click.Choice(["global", "block", "plan"]), default="global", show_default=True
+)
+@click.option("--plan", help="Plan of batches to follow (with --order plan).")
 @click.option("--px", type=click.IntRange(16, 512), default=64, show_default=True)
 @click.option("--encoder", default="conv", show_default=True, help="conv, or resnet18, resnet50.")
 @click.option("--lr", type=float, default=1e-3, show_default=True)
@@ -28,7 +32,9 @@ def command(
     out: Path,
     dest: Path | None,
     steps: int,
-    batch_size: int,
+    batch_size: int | None,
+    order: str,
+    plan: str | None,
     px: int,
     encoder: str,
     lr: float,
@@ -43,6 +49,7 @@ def command(
     \b
     Example:
       curate train out --steps 300
+      curate train out --order plan --plan b3
     """
     from ...manifests.consumer import TrainOptions, train
     from ..training import line, summary
@@ -51,6 +58,8 @@ def command(
         folder=dest or out / "train",
         steps=steps,
         batch_size=batch_size,
+        order=order,
+        plan=plan,
         image_px=px,
         encoder=encoder,
         lr=lr,

@@ -18,7 +18,7 @@ from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .extras import extra_columns, joined_mixes
 from .judge import Judge
 from .rows import Lengths, Lists, choose_lists
-from .table import ENCODED, EdgeRows
+from .table import ENCODED, EdgeRows, cluster_ids
 
 FILL = "random"
 """Miner whose negatives are a fill; a second one in a run is "random-2"."""
@@ -65,8 +65,8 @@ class Assemble(Stage):
     positive get no row.
 
     Inputs: samples, groups, edges:<id> of every miner, synthetic:<id> of every mixer, `selected`
-    where samples were selected, and at most one `vectors:<caption space>` (used to judge negatives
-    where there are no labels).
+    where samples were selected, at most one `vectors:<caption space>` (used to judge negatives
+    where there are no labels), and `clusters` if one set of them is published.
 
     Files of a part: "pairs.parquet" (the schema of `pairs` without pair_id), "edges.parquet".
     Facts, all counts but kinds: P, K, F, and S, T, Y, V where they are not 0 (see
@@ -87,6 +87,8 @@ class Assemble(Stage):
     """K."""
     false_negatives: int = Field(default=8, ge=0)
     """F."""
+    cluster_level: int = Field(default=0, ge=0)
+    """Level of the published clusters; 0 is the finest."""
 
     @property
     def positive_places(self) -> int:
@@ -131,7 +133,7 @@ class Assemble(Stage):
         """Load group ids and what judges negatives; edges are read part by part."""
         samples, groups = inputs["samples"], inputs["groups"]
         starts = dict(zip(samples.parts, samples.starts(), strict=False))
-        group_ids = groups.array(groups.parts[0])
+        group_ids, clustered = groups.array(groups.parts[0]), inputs.get("clusters")
         selected = inputs.get("selected")
         whole = np.ones(samples.rows, bool)
         is_kept = whole if selected is None else selected.array(selected.parts[0])
@@ -154,6 +156,8 @@ class Assemble(Stage):
                 rows_of_mixes = np.searchsorted(asked, kept)
                 pairs["synthetic"] = joined_mixes([m.table(part) for m in mixes], rows_of_mixes)
             pairs["group_id"] = pa.array(np.asarray(group_ids[anchors[kept]], np.int64))
+            clusters = cluster_ids(clustered, part, self.cluster_level, len(anchors))
+            pairs["cluster_id"] = pa.array(clusters[kept])
             pairs["split"] = splits.take(pa.array(kept))
             pair_table = pa.table([pairs[name] for name in schema.names], schema=schema)
             facts = self._facts(lists, kept, table.num_rows)
@@ -181,7 +185,6 @@ class Assemble(Stage):
             }
         pairs["false_negative_ids"] = padded_list(lists.false_negatives.ids, IDS)
         pairs["weight"] = pa.array(np.ones(len(anchors), np.float32))
-        pairs["cluster_id"] = pa.array(np.full(len(anchors), -1, np.int64))
         pairs["rule"] = lists.rules([miner.id for miner in self.miners])
         return pairs
 

@@ -13,12 +13,15 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.schema import (
+    ACCEPT_RANK,
     ATTRIBUTE_PREFIX,
+    CLUSTERS,
     EDGES,
     FLOATS,
     FORMAT,
     IDS,
     NEIGHBORS,
+    NO_ID,
     PAIR_EXTRAS,
     SAMPLES,
     padded_list,
@@ -26,6 +29,7 @@ from ...manifests.schema import (
 )
 from ...manifests.tables import open_parquet, write_parquet_stream
 from ..base import Inputs, Stage, Task, Worker
+from .table import cluster_ids
 
 
 class Final(Stage):
@@ -98,7 +102,13 @@ class Final(Stage):
 
 
 class FinalSamples(Final):
-    """`samples`: the groups are added (nothing clusters yet). Inputs: samples, groups."""
+    """`samples`: groups are added, and clusters if one set of them is published.
+
+    Inputs: samples, groups; clusters for `cluster_id`, and ranks besides for `accept_rank`.
+    """
+
+    level: int = Field(default=0, ge=0)
+    """Level of the clusters; 0 is the finest."""
 
     @property
     def name(self) -> str:
@@ -110,18 +120,25 @@ class FinalSamples(Final):
         return inputs["samples"]
 
     def layout(self, inputs: Inputs) -> pa.Schema:
-        """SAMPLES and the attributes of the corpus."""
+        """SAMPLES, the accept rank if it is asked for, and the attributes of the corpus."""
         samples = inputs["samples"]
         with open_parquet(samples.file(samples.parts[0])) as file:
             found = file.schema_arrow
-        return pa.schema([*SAMPLES, *(f for f in found if f.name.startswith(ATTRIBUTE_PREFIX))])
+        ranks = [pa.field(ACCEPT_RANK, pa.int64(), nullable=False)] if "ranks" in inputs else []
+        attributes = (item for item in found if item.name.startswith(ATTRIBUTE_PREFIX))
+        return pa.schema([*SAMPLES, *ranks, *attributes])
 
     def table(self, inputs: Inputs, part: str, first: int) -> pa.Table:
-        """The rows of a part with `group_id` and an empty `cluster_id`."""
+        """The rows of a part with `group_id` and `cluster_id`, null where there is no cluster."""
         table, groups = inputs["samples"].table(part), inputs["groups"]
         ids = groups.array(groups.parts[0])[first : first + table.num_rows]
         table = table.append_column("group_id", pa.array(np.asarray(ids, np.int64)))
-        table = table.append_column("cluster_id", pa.nulls(table.num_rows, pa.int64()))
+        clusters = cluster_ids(inputs.get("clusters"), part, self.level, table.num_rows)
+        table = table.append_column("cluster_id", pa.array(clusters, mask=clusters == NO_ID))
+        if "ranks" in inputs:
+            whole = inputs["ranks"].array(inputs["ranks"].parts[0], f"rank-{self.level}.npy")
+            ranks = whole[first : first + table.num_rows]
+            table = table.append_column(ACCEPT_RANK, pa.array(np.asarray(ranks, np.int64)))
         schema = self.layout(inputs)
         return table.select(schema.names).cast(schema)
 
@@ -215,3 +232,37 @@ class FinalNeighbors(Final):
             padded_list(found, FLOATS),
         ]
         return pa.table(columns, schema=NEIGHBORS)
+
+
+class FinalClusters(Final):
+    """`clusters/<name>`. Inputs: clusters, ranks."""
+
+    cluster_set: str
+
+    @property
+    def name(self) -> str:
+        """Name of the table, with the set."""
+        return f"clusters/{self.cluster_set}"
+
+    def source(self, inputs: Inputs) -> Artifact:
+        """The assignments."""
+        return inputs["clusters"]
+
+    def layout(self, inputs: Inputs) -> pa.Schema:
+        """CLUSTERS."""
+        del inputs
+        return CLUSTERS
+
+    def table(self, inputs: Inputs, part: str, first: int) -> pa.Table:
+        """The clusters, confidences and accept ranks of a part, a place a level."""
+        clusters, ranks = inputs["clusters"], inputs["ranks"]
+        ids = np.asarray(clusters.array(part, "ids.npy"))
+        rows, name = slice(first, first + len(ids)), ranks.parts[0]
+        ranked = [ranks.array(name, f"rank-{i}.npy")[rows] for i in range(ids.shape[1])]
+        columns = [
+            pa.array(np.arange(first, first + len(ids))),
+            padded_list(ids.astype(np.int64), IDS),
+            padded_list(np.asarray(clusters.array(part, "confidence.npy")), FLOATS),
+            padded_list(np.stack(ranked, axis=1), IDS),
+        ]
+        return pa.table(columns, schema=CLUSTERS)

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...manifests.artifact import Artifact
-from ...manifests.schema import DROP_CODE, DROPS, NO_ID, SELECTION, Drop
+from ...manifests.schema import NO_ID
+from ...manifests.selection import DROP_CODE, DROPS, SELECTION, Drop
 from ..base import Inputs
 from .final import Final
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
+from ...manifests.artifact import Artifact
 from ...manifests.codes import codes_of
-from ...manifests.schema import Action, Role
+from ...manifests.schema import NO_ID, Action, Role
 
 ROLES = (Role.POSITIVE, Role.NEGATIVE, Role.FALSE_NEGATIVE, Role.SOFT)
 MASKING = (Action.ELIMINATE, Action.ATTRACT)
@@ -74,3 +75,10 @@ class EdgeRows:
 
 def _ids(column: pa.ChunkedArray) -> np.ndarray:
     return column.fill_null(-1).to_numpy()
+
+
+def cluster_ids(clusters: Artifact | None, part: str, level: int, rows: int) -> np.ndarray:
+    """Return int64 [rows]: the cluster of each row of a part at a level, -1 without one."""
+    if clusters is None:
+        return np.full(rows, NO_ID, np.int64)
+    return np.asarray(clusters.array(part, "ids.npy")[:, level]).astype(np.int64)

@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
+from ...manifests.vectors import pair_similarity
 from ..base import Component
-from .lookup import LabelSets, Pool, RowIndex
+from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
 
 __all__ = [
     "TAKEN",
     "Block",
+    "Clusters",
     "Decisions",
     "EdgeLists",
     "Graph",
@@ -30,9 +32,12 @@ __all__ = [
     "RowIndex",
     "SampleColumns",
     "Vectors",
+    "by_similarity",
     "contains",
+    "draw_members",
     "is_mutual",
     "keep_first",
+    "measured",
     "refuse",
 ]
 
@@ -113,6 +118,36 @@ class SampleColumns(Protocol):
         ...
 
 
+class Clusters(Protocol):
+    """One set of clusters (`clusters` of the config); level 0 is the finest."""
+
+    @property
+    def name(self) -> str:
+        """Name in the config."""
+        ...
+
+    @property
+    def ranked(self) -> int:
+        """Number of samples that are in a cluster, so have an accept rank."""
+        ...
+
+    def take(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return clusters int64, shaped like `ids`; -1 without one, and for id -1."""
+        ...
+
+    def confidence(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return how surely samples are in their cluster, float32 in (0, 1]; 0 without one."""
+        ...
+
+    def accept_rank(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return places by falling confidence, int64, 0 = most confident; -1 without a cluster."""
+        ...
+
+    def members(self, level: int = 0) -> RowIndex:
+        """Return rows by cluster, then split, then group: what a `Pool` draws from."""
+        ...
+
+
 @dataclass(frozen=True)
 class EdgeLists:
     """Edges already decided for the anchors of a block.
@@ -153,6 +188,7 @@ class Block:
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
             (seed, anchor, purpose).
+        clusters: by name in the config.
     """
 
     anchors: np.ndarray
@@ -166,6 +202,7 @@ class Block:
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
+    clusters: Mapping[str, Clusters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -239,6 +276,21 @@ class Miner(Component, abc.ABC):
         return ()
 
     @property
+    def cluster_names(self) -> Sequence[str]:
+        """Sets of clusters that the miner reads."""
+        return ()
+
+    @property
+    def cluster_level(self) -> int:
+        """Level of them that it reads; 0 is the finest."""
+        return 0
+
+    @property
+    def acceptance(self) -> tuple[float, float] | None:
+        """Shares of samples accepted at the start and end of training, if clusters mask by them."""
+        return None
+
+    @property
     def wants_thresholds(self) -> bool:
         """Whether the miner reads calibrated thresholds of its graphs."""
         return False
@@ -288,18 +340,6 @@ def keep_first(ids: np.ndarray, reasons: np.ndarray, count: int) -> np.ndarray:
     return np.where(before < count, ids, NO_ID)
 
 
-def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Say for each of values [A, K] whether it stands in the same row of lists [A, E]; -1 never.
-
-    Returns:
-        bool [A, K].
-    """
-    found = np.zeros(values.shape, bool)
-    for column in range(lists.shape[1]):
-        found |= values == lists[:, column : column + 1]
-    return found & (values != NO_ID)
-
-
 def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
     """Say for each of others [A, K] whether the anchor is among its k nearest; -1 never.
 
@@ -315,3 +355,28 @@ def is_mutual(graph: Graph, anchors: np.ndarray, others: np.ndarray, k: int) -> 
         hit = (theirs == anchors[rows[step], None]).any(axis=1)
         found[rows[step], columns[step]] = hit
     return found
+
+
+def measured(block: Block, space: str | None, ids: np.ndarray) -> np.ndarray:
+    """Return the similarities of anchors and others, float32 [A, K], NaN where not measured.
+
+    Args:
+        block: with the vectors of both spaces.
+        space: "QUERY>BANK", or None: nothing is measured.
+        ids: int64 [A, K], -1 fill.
+    """
+    similarities = np.full(ids.shape, np.nan, np.float32)
+    if space:
+        query, bank = space.split(">")
+        anchors = block.vectors[query].rows(block.anchors)
+        for place in range(ids.shape[1]):
+            there = np.flatnonzero(ids[:, place] != NO_ID)
+            others = block.vectors[bank].rows(ids[there, place])
+            similarities[there, place] = pair_similarity(anchors[there], others)
+    return similarities
+
+
+def by_similarity(ids: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows of [A, K] by falling similarity, ties by id, empty places last."""
+    order = np.lexsort((ids, -similarities, ids == NO_ID))
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarities, order, axis=1)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...manifests.fingerprint import draw_uniform
+from ...manifests.sampling import draw_distinct
 from ...manifests.schema import NO_ID
 
 
@@ -189,3 +191,57 @@ class Pool:
         inside = (at >= self.starts) & (behind | (at < self.holes))
         places = at - self.starts - np.where(behind, self.cuts, 0)
         return np.where(inside & (places < self.ends) & (ids != NO_ID), places, NO_ID)
+
+
+def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Say for each of values [A, K] whether it stands in the same row of lists [A, E]; -1 never.
+
+    Returns:
+        bool [A, K].
+    """
+    found = np.zeros(values.shape, bool)
+    for column in range(lists.shape[1]):
+        found |= values == lists[:, column : column + 1]
+    return found & (values != NO_ID)
+
+
+def draw_members(
+    pool: Pool, seed: int, anchors: np.ndarray, purpose: str, count: int
+) -> np.ndarray:
+    """Draw `count` different samples of each anchor's pool, evenly over its places.
+
+    A sample that stands in several runs of a pool is drawn once, and sooner.
+
+    Args:
+        pool: of the anchors.
+        seed: of the block.
+        anchors: int64 [A], what the draws are keyed by.
+        purpose: what they are for.
+        count: samples an anchor.
+
+    Returns:
+        int64 [A, count] in the order of the draws; -1 where the pool has no more.
+    """
+    ids = np.full((len(anchors), count), NO_ID, np.int64)
+    todo, width = np.arange(len(ids)), count
+    while len(todo):
+        here = pool.of(todo)
+        uniform = draw_uniform(seed, anchors[todo], purpose, width)
+        drawn = here.ids(draw_distinct(uniform, here.sizes))
+        ids[todo] = _first_distinct(drawn, count)
+        short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
+        # What stands in several runs may be drawn several times: draw on.
+        todo, width = todo[short], width * 2
+    return ids
+
+
+def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:
+    """Return the first `count` different ids of each row [A, D], in order; -1 fill."""
+    out = np.full((len(drawn), count), NO_ID, np.int64)
+    found = np.zeros(len(drawn), np.int64)
+    for column in drawn.T:
+        new = (column != NO_ID) & (found < count) & ~contains(out, column[:, None])[:, 0]
+        rows = np.flatnonzero(new)
+        out[rows, found[rows]] = column[rows]
+        found[rows] += 1
+    return out

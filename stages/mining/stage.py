@@ -17,6 +17,7 @@ from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .base import Block, Decisions, Miner
 from .base_mixer import Mixer
 from .captions import Captions
+from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
 
@@ -31,7 +32,8 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>: what the miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
+            miner names.
         edges:<id>: tables of the earlier miners, in their order.
         selected: where samples were selected; the others are no anchors and no candidates.
 
@@ -51,8 +53,9 @@ class Mine(Stage):
         return task_per_part(inputs["samples"])
 
     def resources(self, inputs: Inputs) -> Resources:
-        """One core; some bytes a sample for the columns."""
-        return Resources(memory_bytes=(700 << 20) + BYTES_A_SAMPLE * inputs["samples"].rows)
+        """One core; some bytes a sample for the columns and for each set of clusters."""
+        held = BYTES_A_SAMPLE + CLUSTER_BYTES * len(self.miner.cluster_names)
+        return Resources(memory_bytes=(700 << 20) + held * inputs["samples"].rows)
 
     def open(self, inputs: Inputs) -> Worker:
         """Load the columns; graphs and vectors stay on the disk.
@@ -128,6 +131,10 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    clusters = {
+        name: ClusterStore.of(name, inputs[f"clusters:{name}"], inputs[f"ranks:{name}"], columns)
+        for name in (miner.cluster_names if isinstance(miner, Miner) else ())
+    }
     earlier = [artifact for key, artifact in inputs.items() if key.startswith("edges:")]
     starts = dict(zip(samples.parts, samples.starts(), strict=False))
     captions = Captions.of(inputs) if isinstance(miner, Miner) and miner.reads_captions else None
@@ -148,6 +155,7 @@ def open_blocks(
             seed=seed,
             captions=captions.own(part, anchors - starts[part]) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),
+            clusters=clusters,
         )
 
     return block_of

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from ...manifests.artifact import Artifact, Output
+from ...manifests.sampling import draw_rows
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Stage, Task, Worker
 from . import ivf
@@ -119,7 +120,7 @@ class BuildIndex(Stage):
         self, rows: Rows, first: np.ndarray, centroids: np.ndarray, samples: Artifact
     ) -> dict[str, Any]:
         folds = fold(rows, first, split_codes(samples))
-        chosen = ivf.draw_rows(np.flatnonzero(first >= 0), PROBE_QUERIES, self.seed, "ivf/probe")
+        chosen = draw_rows(np.flatnonzero(first >= 0), PROBE_QUERIES, self.seed, "ivf/probe")
         probes, recall = ivf.choose_probes(
             widen(rows.take(chosen)),
             folds.splits[chosen],

@@ -14,7 +14,7 @@ import faiss
 import numpy as np
 from faiss.contrib.inspect_tools import get_invlist
 
-from ...manifests.fingerprint import draw_uint64
+from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
 from .exact import Pool, nearest, scan
@@ -31,14 +31,6 @@ _BLOCK = 8192
 def list_count(rows: int) -> int:
     """Return how many lists a bank gets: the power of two nearest LISTS * sqrt(rows)."""
     return min(1 << round(np.log2(LISTS * max(1, rows) ** 0.5)), max(1, rows))
-
-
-def draw_rows(valid: np.ndarray, count: int, seed: int, purpose: str) -> np.ndarray:
-    """Draw `count` of the rows `valid` (int64, ascending) without a generator; ascending."""
-    if len(valid) <= count:
-        return valid
-    draws = draw_uint64(seed, valid, purpose)[:, 0]
-    return np.sort(valid[np.lexsort((valid, draws))[:count]])
 
 
 def train(rows: Rows, valid: np.ndarray, lists: int, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from ...manifests.artifact import Artifact, Output
+from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
@@ -121,7 +122,7 @@ class Join(Stage):
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
         valid = valid if kept is None else valid[kept[valid]]
-        chosen = ivf.draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
+        chosen = draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
             widen(rows.take(chosen)),
             folds.splits[chosen],

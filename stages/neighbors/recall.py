@@ -10,13 +10,13 @@ import pyarrow as pa
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
 from ...manifests.hubness import hubness
+from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
 from ...manifests.statistics import wilson_interval
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .folds import kept_samples
 from .graph import group_ids, open_gated
-from .ivf import draw_rows
 from .join import rows_with_vector, search_resources
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from ...manifests import listing
 from ...manifests.artifact import Artifact, Output
-from ...manifests.schema import DROP_CODE, Drop
+from ...manifests.selection import DROP_CODE, Drop
 from ...manifests.vectors import VectorStore
 from ..base import Component, Task
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
-from ...manifests.schema import DROP_CODE, Drop
+from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
 from ._against import bytes_of_targets, nearest_target, products
 from ._exact import targets

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.fingerprint import key_hashes
-from ...manifests.schema import DROP_CODE, Drop
+from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
 from .base import KEPT, Corpus, Selector, Verdict
 

@@ -13,7 +13,7 @@ from ...manifests import listing, storage
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
 from ...manifests.fingerprint import draw_uniform
-from ...manifests.schema import DROP_CODE, Drop
+from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
 from ._entries import MARKS, Entries, Words, name_hashes, once, words_of
 from .base import Corpus, Selector, Verdict

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import CurateError
-from ...manifests.schema import DROP_CODE, DROPS, NO_ID, Drop
+from ...manifests.schema import NO_ID
+from ...manifests.selection import DROP_CODE, DROPS, Drop
 from ...manifests.vectors import Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .base import KEPT, Corpus, Selector, Verdict

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
-from ...manifests.schema import DROP_CODE, Drop
+from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
 from ._exact import dots
 from .base import Corpus, Selector, Verdict, dropped, gather, share_of, top

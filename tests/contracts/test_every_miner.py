@@ -9,7 +9,7 @@ import pytest
 
 from curate.manifests.schema import REASONS, Role
 from curate.stages import registry
-from curate.stages.mining.base import Block, EdgeLists, LabelSets, Miner
+from curate.stages.mining.base import Block, EdgeLists, LabelSets, Miner, RowIndex
 from curate.stages.mining.columns import Columns
 
 PACKAGES = {
@@ -54,6 +54,38 @@ class ArrayVectors:
         return self.data[ids].copy()
 
 
+class CodedClusters:
+    """Clusters in memory: one level, every seventh sample in none."""
+
+    name = "image"
+
+    def __init__(self, columns, there):
+        n = columns.count
+        self.codes = np.where(there & (np.arange(n) % 7 != 6), np.arange(n) % 3, -1)
+        self.sure = np.where(self.codes >= 0, 1 / (1 + np.arange(n) % 5), 0).astype(np.float32)
+        known = np.flatnonzero(self.codes >= 0)
+        self.ranks = np.full(n, -1)
+        self.ranks[known[np.argsort(-self.sure[known], kind="stable")]] = np.arange(len(known))
+        self.ranked, self.columns = len(known), columns
+
+    def _at(self, values, ids, fill):
+        return np.where(ids == -1, fill, values[ids])
+
+    def take(self, ids, level=0):
+        return self._at(self.codes, ids, -1)
+
+    def confidence(self, ids, level=0):
+        return self._at(self.sure, ids, np.float32(0))
+
+    def accept_rank(self, ids, level=0):
+        return self._at(self.ranks, ids, -1)
+
+    def members(self, level=0):
+        rows = np.arange(self.columns.count)
+        others = [self.columns.take(name, rows) for name in ("split", "group_id")]
+        return RowIndex.of(rows, [self.codes, *others])
+
+
 def block_of(vectors, k, anchors=None, classes=4) -> Block:
     n = len(vectors)
     group = np.arange(n) // 2 * 2 if n < 12 else np.where(np.arange(n) == 11, 10, np.arange(n))
@@ -89,6 +121,7 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         seed=3,
         captions=[CAPTIONS[i % len(CAPTIONS)] for i in anchors],
         twin_captions=[CAPTIONS[(i + 1) % len(CAPTIONS)] if i < 4 else [] for i in anchors],
+        clusters={"image": CodedClusters(columns, there)},
     )
 
 

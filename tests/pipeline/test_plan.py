@@ -111,3 +111,32 @@ def test_memory_of_a_plan_grows_only_with_what_is_announced(path):
     assert estimate.part_rows(100_000) == 1563
     assert estimate.part_rows(10**9) == 8192
     assert config.budget.memory == "auto"
+
+
+@pytest.mark.parametrize(
+    ("batches", "text"),
+    [
+        (
+            [{"planner": "b4"}],
+            "no planner is called 'b4'. Known: b3, batchsampler",
+        ),
+        ([{"planner": "b3", "sise": 3}], r"batches\[0\].sise: unknown key. Did you mean 'size'\?"),
+        ([{"planner": "b3", "size": 100}], "must be a multiple of group"),
+        ([{"planner": "b3"}], "needs 130 neighbours of image>image, which has k = 16"),
+        ([{"planner": "gcbs", "graph": "image>sound"}], "image>sound, which is not in the config"),
+        ([{"planner": "kmeans", "space": "sound"}], "needs the space 'sound'. Spaces: image"),
+    ],
+)
+def test_planners_that_cannot_work_are_refused(path, batches, text):
+    with pytest.raises(ConfigError, match=text):
+        nodes_of(config_of(path, batches=batches))
+
+
+def test_planners_get_what_they_name_and_a_space_to_be_judged_in(path):
+    batches = [{"planner": "random"}, {"planner": "gcbs", "depth": 9}, {"planner": "random"}]
+    nodes = {node.name: node for node in nodes_of(config_of(path, batches=batches))}
+    assert {"plan:random", "plan:random-2", "final_plan:gcbs"} <= set(nodes)
+    judged = {"samples", "pairs", "vectors:image"}
+    assert set(nodes["plan:random"].sources) == judged
+    assert set(nodes["plan:gcbs"].sources) == {*judged, "graph:image>image"}
+    assert nodes["plan:random"].sources["pairs"] == "final_pairs"

@@ -124,7 +124,8 @@ def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus):
     assert entry["name"] == name
     assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
     assert "loss" in entry["run"]
-    config = resolve(Request(corpus, recipes=[name]))
+    needs = [f"{key}=FILE" for key in entry.get("needs", ())]
+    config = resolve(Request(corpus, recipes=[name], sets=needs))
     again = load(Document("again", config.model_dump(mode="json")))
     assert again == config
 

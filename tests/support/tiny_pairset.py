@@ -637,7 +637,7 @@ def reseal(root):
     manifest = json.loads((root / "manifest.json").read_text())
     entries = [e for listed in manifest["tables"].values() for e in listed]
     entries += [e for space in manifest["embeddings"].values() for e in space["files"]]
-    for entry in entries + manifest["images"]:
+    for entry in entries + manifest["images"] + manifest.get("plans", []):
         entry.update(_entry(root, entry["path"]))
     _write_manifest(root, manifest)
 
@@ -652,6 +652,36 @@ def edit(root, table, file=0):
     yield rows
     tables.write_parquet(pa.Table.from_pylist(rows, before.schema.remove_metadata()), path)
     reseal(root)
+
+
+def add_plan(root, members, name="random", planner="random", split="train", **changes):
+    """Write a plan (pair_ids [batches, size]) and list it; `changes` go into its entry."""
+    root = Path(root)
+    (root / "plans").mkdir(exist_ok=True)
+    batches = np.asarray(members, np.int64)
+    np.save(root / f"plans/{name}.npy", batches)
+    rows = [
+        r for f in sorted((root / "pairs").glob("*")) for r in tables.read_parquet(f).to_pylist()
+    ]
+    mine = {row["pair_id"] for row in rows if row["split"] == split}
+    with edit_manifest(root) as manifest:
+        entry = {
+            "name": name,
+            "planner": planner,
+            "fidelity": "exact",
+            "paper": "",
+            "settings": {"size": batches.shape[1], "split": split, "block": None},
+            **_entry(root, f"plans/{name}.npy"),
+            "batches": len(batches),
+            "size": batches.shape[1],
+            "split": split,
+            "blocks": 1,
+            "repeats": False,
+            "pairs_left_out": len(mine - set(batches.reshape(-1).tolist())),
+            "facts": {},
+        }
+        entry["settings"] |= changes.pop("settings", {})
+        manifest["plans"] = [*manifest.get("plans", []), {**entry, **changes}]
 
 
 @contextlib.contextmanager

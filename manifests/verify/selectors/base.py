@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import open_vectors
 from ...errors import CurateError
-from ...schema import DROP_CODE, Drop
+from ...selection import DROP_CODE, Drop
 from ..context import TOLERANCE, Context, drawn
 
 _QUICK_ROWS = 1024

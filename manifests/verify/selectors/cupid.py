@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...schema import Drop
+from ...selection import Drop
 from ..context import TOLERANCE, Context
 from .base import Verdicts, check_scores, check_top, cosines, looked_at
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...schema import DROP_CODE, Drop
+from ...selection import DROP_CODE, Drop
 from ..context import Context
 from .base import Verdicts
 

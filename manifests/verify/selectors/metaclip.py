@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import storage
-from ...schema import Drop
+from ...selection import Drop
 from ..context import Context
 from .base import Verdicts
 

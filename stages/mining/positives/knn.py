@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, is_mutual, refuse
+from ..base import TAKEN, Block, Decisions, Miner, is_mutual, keep_first, refuse
 
 
 class Knn(Miner):
@@ -17,7 +17,9 @@ class Knn(Miner):
     Dwibedi et al., With a Little Help from My Friends (NNCLR), 2021, eq. 1: NN(z, Q) =
     argmin |z - q|, k = 1. Koohpayegani et al., Mean Shift for Self-Supervised Learning (MSF),
     2021: the k nearest. Mutual neighbours (j in kNN(i) and i in kNN(j)) drop hubs and many wrong
-    edges at the price of anchors without any.
+    edges at the price of anchors without any. Tejankar et al., Constrained Mean Shift (CMSF), 2022:
+    with `within`, only candidates of the anchor's own cluster count, so that they are distant and
+    yet of its kind; the k nearest of them may stand behind rank k (CMSF-KM: 50,000 clusters).
 
     Fidelity: frozen detector. The papers search a queue of the encoder that is being trained;
     here the space is fixed, so neighbours are better early and do not improve later.
@@ -39,11 +41,25 @@ class Knn(Miner):
     """Take only those that have the anchor among their own k nearest."""
     min_similarity: float | None = Field(default=None, ge=-1, le=1)
     """Refuse what is less similar than this."""
+    within: str | None = None
+    """A set of clusters: look at the k nearest of the anchor's cluster, as far as its list goes."""
+    level: int = Field(default=0, ge=0)
+    """Level of these clusters; 0 is the finest."""
 
     @property
     def graph_names(self) -> Sequence[str]:
         """The one graph."""
         return (self.space,)
+
+    @property
+    def cluster_names(self) -> Sequence[str]:
+        """The clusters of `within`."""
+        return (self.within,) if self.within else ()
+
+    @property
+    def cluster_level(self) -> int:
+        """The level."""
+        return self.level
 
     @property
     def capacity(self) -> int:
@@ -53,8 +69,14 @@ class Knn(Miner):
     def mine(self, block: Block) -> Decisions:
         """Take the first k of the anchor's list, as far as the settings allow."""
         graph = block.graphs[self.space]
-        ids, similarities = graph.rows(block.anchors, self.k)
+        ids, similarities = graph.rows(block.anchors, None if self.within else self.k)
         reasons = np.full(ids.shape, TAKEN)
+        if self.within:
+            clusters = block.clusters[self.within]
+            own = clusters.take(block.anchors, self.level)[:, None]
+            other = clusters.take(ids, self.level)
+            refuse(reasons, (own == NO_ID) | (other != own), Reason.OTHER_CLUSTER)
+            ids = keep_first(ids, reasons, self.k)
         if self.min_similarity is not None:
             refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)
         if self.mutual:

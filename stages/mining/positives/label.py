@@ -8,11 +8,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from ....manifests.fingerprint import draw_uniform
-from ....manifests.sampling import draw_distinct
-from ....manifests.schema import NO_ID, Role
-from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, Pool, contains
+from ....manifests.schema import Role
+from ..base import TAKEN, Block, Decisions, Miner, Pool, by_similarity, draw_members, measured
 
 
 class Label(Miner):
@@ -66,56 +63,18 @@ class Label(Miner):
 
     def mine(self, block: Block) -> Decisions:
         """Draw `count` of each anchor's kind; all that is drawn is taken."""
-        ids = self._draw(block)
-        similarities = self._similarities(block, ids)
-        if self.space:
-            order = np.lexsort((ids, -similarities, ids == NO_ID))
-            ids = np.take_along_axis(ids, order, axis=1)
-            similarities = np.take_along_axis(similarities, order, axis=1)
-        weights = None
-        if self.by == "labels":
-            weights = block.samples.sets("labels").jaccard(block.anchors, ids)
-        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
-        return Decisions(ids, np.full(ids.shape, TAKEN), similarities, ranks, weights)
-
-    def _draw(self, block: Block) -> np.ndarray:
         index = block.samples.rows_with(self.by, "split", "group_id")
         if self.by == "labels":
             entries = block.samples.sets("labels").entries(block.anchors)
         else:
             entries = block.anchors[:, None]
         pool = Pool.around(index, entries, depth=2)
-        ids = np.full((len(block.anchors), self.count), NO_ID, np.int64)
-        todo, width = np.arange(len(ids)), self.count
-        while len(todo):
-            here = pool.of(todo)
-            uniform = draw_uniform(block.seed, block.anchors[todo], "label", width)
-            drawn = here.ids(draw_distinct(uniform, here.sizes))
-            ids[todo] = _first_distinct(drawn, self.count)
-            short = (ids[todo] == NO_ID).any(axis=1) & (here.sizes > width)
-            # A sample that shares several labels may be drawn several times: draw on.
-            todo, width = todo[short], width * 2
-        return ids
-
-    def _similarities(self, block: Block, ids: np.ndarray) -> np.ndarray:
-        similarities = np.full(ids.shape, np.nan, np.float32)
+        ids = draw_members(pool, block.seed, block.anchors, "label", self.count)
+        similarities = measured(block, self.space, ids)
         if self.space:
-            query, bank = self.space.split(">")
-            anchors = block.vectors[query].rows(block.anchors)
-            for place in range(ids.shape[1]):
-                there = np.flatnonzero(ids[:, place] != NO_ID)
-                others = block.vectors[bank].rows(ids[there, place])
-                similarities[there, place] = pair_similarity(anchors[there], others)
-        return similarities
-
-
-def _first_distinct(drawn: np.ndarray, count: int) -> np.ndarray:
-    """Return the first `count` different ids of each row [A, D], in order; -1 fill."""
-    out = np.full((len(drawn), count), NO_ID, np.int64)
-    found = np.zeros(len(drawn), np.int64)
-    for column in drawn.T:
-        new = (column != NO_ID) & (found < count) & ~contains(out, column[:, None])[:, 0]
-        rows = np.flatnonzero(new)
-        out[rows, found[rows]] = column[rows]
-        found[rows] += 1
-    return out
+            ids, similarities = by_similarity(ids, similarities)
+        weights = None
+        if self.by == "labels":
+            weights = block.samples.sets("labels").jaccard(block.anchors, ids)
+        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+        return Decisions(ids, np.full(ids.shape, TAKEN), similarities, ranks, weights)

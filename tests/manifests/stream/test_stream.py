@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_pairset import edit, edit_manifest, write_tiny_pairset
+from tiny_pairset import add_plan, edit, edit_manifest, write_tiny_pairset
 from torch.utils.data import DataLoader
 
 from curate.manifests import PairStream, StateMismatch, StreamError, TooManyBadImages
@@ -284,7 +284,7 @@ def test_a_sample_without_an_image_costs_no_budget(copy):
         ({"world_size": 5}, "multiple of world_size=5"),
         ({"batch_size": 0}, "positive multiple"),
         ({"rank": 2, "world_size": 2}, "rank must be in"),
-        ({"order": "blok"}, "allowed: global"),
+        ({"order": "blok"}, "allowed: block, global, plan"),
         ({"on_bad_image": "skip"}, "allowed: 'mask', 'raise'"),
         ({"split": "trian"}, "there are: 'train', 'val'"),
     ],
@@ -328,3 +328,99 @@ def test_normalising_transform(tiny):
     out = ImageTransform(4, mean=(0.5, 0.5, 0.2), std=(0.5, 0.25, 0.1))(image)
     assert out.shape == (3, 4, 4)
     assert torch.allclose(out[:, 0, 0], torch.tensor([1.0, -2.0, 0.0]), atol=1e-6)
+
+
+@pytest.fixture
+def planned(tiny, copy):
+    """A pairset with a plan of six batches, and the pair_ids of each."""
+    train = [row for row, split in enumerate(tiny.splits) if split == "train"]
+    batches = np.random.default_rng(5).permutation(train)[: 6 * G].reshape(6, G)
+    add_plan(copy, batches, "b3")
+    add_plan(copy, batches[:, ::-1], "gcbs")
+    return copy, batches
+
+
+def test_a_plan_is_walked_batch_by_batch_in_another_order_each_epoch(planned):
+    root, batches = planned
+    stream = PairStream(root, order="plan", plan="b3", transform=SMALL)
+    assert (stream.batch_size, stream.split, len(stream)) == (G, "train", 6)
+    walks = []
+    for epoch in range(3):
+        stream.set_epoch(epoch)
+        got = [batch.pair_id.tolist() for batch in stream]
+        assert sorted(got) == sorted(batches.tolist())
+        walks.append([batches.tolist().index(batch) for batch in got])
+    assert len(set(map(tuple, walks))) == 3
+
+
+@pytest.mark.parametrize("settings", [{"order": "plan", "plan": "b3"}, {"order": "block"}])
+def test_other_orders_hold_what_the_global_one_does(planned, settings):
+    root, _ = planned
+    whole = Ranks(root, 1, 0, **settings)
+    expected = whole.run() + whole.run()
+    for world, workers in [(1, 3), (2, 0), (4, 1)]:
+        assert Ranks(root, world, workers, **settings).run() == expected[: len(expected) // 2]
+    first = Ranks(root, 2, 2, **settings)
+    got = first.run(2)
+    second = Ranks(root, 4, 0, first.state(), **settings)
+    got += second.run()
+    assert second.state()["epoch"] == 1
+    got += Ranks(root, 1, 1, second.state(), **settings).run()
+    assert got == expected
+
+
+def test_a_block_order_meets_every_pair_once(tiny):
+    stream = PairStream(tiny.root, 20, order="block", window=2, transform=SMALL, drop_last=False)
+    seen = [
+        pair
+        for batch in stream
+        for pair, valid in zip(batch.pair_id.tolist(), batch.valid.tolist(), strict=True)
+        if valid
+    ]
+    assert sorted(seen) == [i for i, split in enumerate(tiny.splits) if split == "train"]
+
+
+def test_a_state_of_another_order_or_plan_is_refused(planned):
+    root, _ = planned
+
+    def stream(**settings):
+        return PairStream(root, G, transform=SMALL, **settings)
+
+    state = stream(order="plan", plan="b3").state_at(1, 2)
+    assert state["order"] == {"algo": "feistel4-v1", "mode": "plan:b3"}
+    for other, name in [
+        (stream(), "global"),
+        (stream(order="plan", plan="gcbs"), "plan:gcbs"),
+        (stream(order="block", window=8), "block:8"),
+    ]:
+        with pytest.raises(StateMismatch, match=f"order: 'plan:b3' in the state, '{name}' here"):
+            other.load_state_dict(state)
+    again = stream(order="plan", plan="b3")
+    again.load_state_dict(state)
+    assert again.place == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"order": "plan"}, "go together"),
+        ({"plan": "b3"}, "go together"),
+        ({"order": "plan", "plan": "b4"}, "no plan 'b4'; it has: b3, gcbs"),
+        ({"order": "plan", "plan": "b3", "batch_size": 12}, "is of batch_size 24"),
+        ({"order": "plan", "plan": "b3", "split": "val"}, "is of split 'train'"),
+        ({"order": "plan", "plan": "b3", "world_size": 5}, "multiple of world_size=5"),
+        ({"order": "block", "window": 0, "batch_size": 8}, "window=0"),
+        ({"order": "global"}, "batch_size=0"),
+    ],
+)
+def test_plans_that_cannot_be_walked_are_refused(planned, settings, text):
+    with pytest.raises(UsageError, match=text):
+        PairStream(planned[0], **settings)
+
+
+def test_spawned_workers_map_the_plan_again(planned):
+    root, _ = planned
+    stream = PairStream(root, order="plan", plan="b3", transform=SMALL)
+    expected = [batch.pair_id.tolist() for batch in stream]
+    loader = stream.loader(1, multiprocessing_context="spawn")
+    assert [batch.pair_id.tolist() for batch in loader] == expected

@@ -11,7 +11,8 @@ import pytest
 from vector_corpus import run_stage
 
 from curate.manifests.artifact import Draft, Output
-from curate.manifests.schema import DROPS, TEXTS
+from curate.manifests.schema import TEXTS
+from curate.manifests.selection import DROPS
 from curate.stages.selection.stage import Decide, Measure, Selected
 
 
