@@ -35,7 +35,7 @@ def made(tmp_path_factory):
         {"selector": "negcliploss", "batch": 150, "fraction": 0.9, "shuffles": 3},
         {"selector": "normsim", "targets": targets, "fraction": 0.95, "among": "kept"},
         {"selector": "cupid", "targets": targets, "fraction": 0.9, "quota": 300},
-        {"selector": "cit", "space": "caption", "targets": targets, "threshold": -0.4},
+        {"selector": "cit", "space": "caption", "targets": targets, "threshold": 0.0},
         {"selector": "metaclip", "entries": str(corpus / "entries.txt"), "t": 350},
     ]
     changes = {"spaces": spaces, "selection": selection, "neighbors": {"image>image": {"k": 12}}}
