@@ -5,7 +5,7 @@ DEMO ?= demo
 SIZE ?= 2000
 BIN := $(VENV)/bin
 
-.PHONY: help install dev browser demo test test-fast lint fix check wheel clean
+.PHONY: help install dev browser demo test test-fast lint fix check docs wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -59,6 +59,9 @@ fix: $(VENV)/.installed-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 
 check: lint test ## what CI runs
+
+docs: $(VENV)/.installed ## write docs/config.md and docs/format.md anew from the code
+	$(BIN)/python docs/generate.py
 
 wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps -w dist .

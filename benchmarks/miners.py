@@ -1,50 +1,48 @@
-"""Anchors a second of every miner on one core, beside a plain loop over rows and DuckDB SQL.
+"""Anchors a second of CPU time of every registered miner, beside plain loops and DuckDB SQL.
 
-    OMP_NUM_THREADS=1 python benchmarks/miners.py [--samples 65536] [--k 64] [--json]
+    OMP_NUM_THREADS=1 python benchmarks/miners.py [--samples 65536] [--k 64] [--dim 128] [--json]
+        [--only NAME ...]
 
-The graph is random but shaped like a real one (falling similarities, in-cluster neighbours), and
-stands in .npy files like the artifact. Loop and SQL must find the same edges; they are timed on
-fewer anchors where they are slow.
+The graphs are random but shaped like real ones (falling similarities, different neighbours in two
+spaces), and stand in .npy files like the artifacts. Miners are found through the registry, so a
+new one is timed without a change here; one that needs more than this corpus has says what. Loop
+and SQL must find the same edges; they are timed on fewer anchors where they are slow.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import duckdb
 import numpy as np
-import pyarrow as pa
+from miner_references import CAPTIONS, GRAPH, LOOPS, SETTINGS, SQL, Pairs, database
 
 from curate.manifests.vectors import GraphStore, Rows, VectorStore, starts_of
+from curate.pipeline.config import MINERS
+from curate.stages import registry
 from curate.stages.mining.base import TAKEN, Block, EdgeLists, LabelSets, Miner
 from curate.stages.mining.columns import Columns
-from curate.stages.mining.false_negatives.topk_threshold import TopkThreshold
-from curate.stages.mining.negatives.hard import Hard
-from curate.stages.mining.negatives.random import Random
-from curate.stages.mining.positives.knn import Knn
-from curate.stages.mining.positives.label import Label
-from curate.stages.mining.positives.self_aug import SelfAug
+from curate.stages.mining.prepare import StoredRows
 
-GRAPH = "image>image"
 PART = 8192
-DIM = 512
 CLASSES = 1000
 LOOPED = 2048
-THRESHOLD = 0.8
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A ready graph with all that miners look up."""
+    """Ready graphs with all that miners look up, and the folder of their files."""
 
-    graph: GraphStore
-    vectors: VectorStore
+    folder: Path
+    graphs: Mapping[str, GraphStore]
+    vectors: Mapping[str, VectorStore]
     columns: Columns
 
     @property
@@ -53,27 +51,17 @@ class Corpus:
         return self.columns.count
 
 
-def make_corpus(folder: Path, count: int, k: int) -> Corpus:
-    """Write a random graph and random vectors; `count` is a multiple of `PART`."""
+def make_corpus(folder: Path, count: int, k: int, dim: int) -> Corpus:
+    """Write random graphs and random vectors; `count` is a multiple of `PART`."""
     rng = np.random.default_rng(0)
     sizes = [PART] * (count // PART)
-    names: dict[str, list[Path]] = {"ids": [], "sims": [], "image": []}
+    names: dict[str, list[Path]] = {}
     for part, start in enumerate(range(0, count, PART)):
-        anchors = np.arange(start, start + PART)
-        # Different steps within a neighbourhood of 4k ids: different neighbours, none is self.
-        steps = np.argsort(rng.random((PART, 4 * k)), axis=1)[:, :k] + 1
-        sims = np.sort(rng.uniform(0.3, 0.95, (PART, k)).astype(np.float32))[:, ::-1]
-        image = rng.normal(size=(PART, DIM)).astype(np.float32)
-        image /= np.linalg.norm(image, axis=1, keepdims=True)
-        arrays = {
-            "ids": (anchors[:, None] + np.where(steps % 2, steps, -steps)) % count,
-            "sims": np.ascontiguousarray(sims),
-            "image": image.astype(np.float16),
-        }
-        for name, array in arrays.items():
-            path = folder / f"{name}-{part}.npy"
-            np.save(path, array)
-            names[name].append(path)
+        for space in ("image", "caption"):
+            for name, array in _part(rng, start, count, k, dim).items():
+                path = folder / f"{space}-{name}-{part}.npy"
+                np.save(path, array)
+                names.setdefault(f"{space}-{name}", []).append(path)
     rows = {name: Rows(tuple(paths), starts_of(sizes)) for name, paths in names.items()}
     label = rng.integers(0, CLASSES, count).astype(np.int32)
     coded = {
@@ -83,30 +71,83 @@ def make_corpus(folder: Path, count: int, k: int) -> Corpus:
     }
     sets = LabelSets(np.arange(count + 1), label, CLASSES)
     return Corpus(
-        GraphStore(GRAPH, rows["ids"], rows["sims"]),
-        VectorStore("image", rows["image"]),
+        folder,
+        {
+            f"{space}>{space}": GraphStore(
+                f"{space}>{space}", rows[f"{space}-ids"], rows[f"{space}-sims"]
+            )
+            for space in ("image", "caption")
+        },
+        {space: VectorStore(space, rows[f"{space}-vectors"]) for space in ("image", "caption")},
         Columns(count, coded, {"labels": sets}),
     )
 
 
+def _part(
+    rng: np.random.Generator, start: int, count: int, k: int, dim: int
+) -> dict[str, np.ndarray]:
+    anchors = np.arange(start, start + PART)
+    # Different steps within a neighbourhood of 4k ids: different neighbours, none is self.
+    steps = np.argsort(rng.random((PART, 4 * k)), axis=1)[:, :k] + 1
+    sims = np.sort(rng.uniform(0.3, 0.95, (PART, k)).astype(np.float32))[:, ::-1]
+    vectors = rng.normal(size=(PART, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return {
+        "ids": (anchors[:, None] + np.where(steps % 2, steps, -steps)) % count,
+        "sims": np.ascontiguousarray(sims),
+        "vectors": vectors.astype(np.float16),
+    }
+
+
 def block_of(corpus: Corpus, anchors: np.ndarray) -> Block:
     """Return a block whose anchors have five positives and up to eight false negatives."""
-    ids, sims = corpus.graph.rows(anchors)
+    ids, sims = corpus.graphs[GRAPH].rows(anchors)
     positives = ids[:, :5]
     false = np.where(sims[:, 5:13] > 0.9, ids[:, 5:13], -1)
     ones = np.ones(positives.shape, np.float32)
     return Block(
         anchors=anchors,
         samples=corpus.columns,
-        graphs={GRAPH: corpus.graph},
-        vectors={"image": corpus.vectors},
+        graphs=corpus.graphs,
+        vectors=corpus.vectors,
         positives=EdgeLists(positives, ones, ones),
         false_negatives=EdgeLists(false, sims[:, 5:13], sims[:, 5:13]),
         negatives=EdgeLists.none(len(anchors)),
+        thresholds={name: {"eliminate": 0.8, "attract": 0.9} for name in (GRAPH, CAPTIONS)},
     )
 
 
-Pairs = set[tuple[int, int]]
+def every_miner(only: list[str]) -> Iterator[tuple[str, type[Miner], Mapping[str, Any]]]:
+    """Yield (name, class, settings) of every registered miner and of every variant in SETTINGS."""
+    for section, package in MINERS.items():
+        for name in registry.names(package):
+            variants = [key for key in SETTINGS if key.split(" ")[0] == name]
+            # Two sections may know one name; settings are of the first.
+            here = variants if section == _first_section(name) else []
+            for key in here if name in here else [name, *here]:
+                if not only or name in only:
+                    shown = key if section == _first_section(name) else f"{key} ({section})"
+                    settings = SETTINGS.get(key, {}) if key in here else {}
+                    yield shown, registry.load(name, package, Miner), settings
+
+
+def _first_section(name: str) -> str:
+    return next(s for s, package in MINERS.items() if name in registry.names(package))
+
+
+def prepared(corpus: Corpus, miner: Miner) -> tuple[Mapping[str, StoredRows], float]:
+    """Write what the miner wants beforehand to files; return it, and seconds."""
+    begun, made = time.process_time(), {}
+    for number, (name, stage) in enumerate(miner.preparations.items()):
+        rows = stage.computed(corpus.graphs, corpus.vectors, corpus.count)
+        files: list[list[Path]] = [[] for _ in stage.suffixes]
+        for start in range(0, corpus.count, PART):
+            for at, array in enumerate(rows.rows(np.arange(start, start + PART))):
+                files[at].append(corpus.folder / f"prepared-{number}-{at}-{start}.npy")
+                np.save(files[at][-1], array)
+        starts = starts_of([PART] * (corpus.count // PART))
+        made[name] = StoredRows(tuple(Rows(tuple(paths), starts) for paths in files))
+    return made, time.process_time() - begun
 
 
 def taken(miner: Miner, block: Block) -> Pairs:
@@ -116,133 +157,59 @@ def taken(miner: Miner, block: Block) -> Pairs:
     return set(zip(block.anchors[row].tolist(), found.ids[row, place].tolist(), strict=True))
 
 
-def loop_knn(corpus: Corpus, block: Block) -> Pairs:
-    """Mutual five nearest, anchor by anchor."""
-    out = set()
-    for anchor in block.anchors.tolist():
-        near = corpus.graph.rows(np.array([anchor]))[0][0, :5].tolist()
-        for other in near:
-            if anchor in corpus.graph.rows(np.array([other]))[0][0, :5]:
-                out.add((anchor, other))
-    return out
-
-
-def loop_hard(corpus: Corpus, block: Block) -> Pairs:
-    """Four hardest within ranks 5 to 64 below 95 % of the least positive."""
-    out = set()
-    for i, anchor in enumerate(block.anchors.tolist()):
-        ids, sims = (part[0].tolist() for part in corpus.graph.rows(np.array([anchor])))
-        never = {*block.positives.ids[i].tolist(), *block.false_negatives.ids[i].tolist()}
-        least = min(s for j, s in zip(ids, sims, strict=True) if j in block.positives.ids[i])
-        passing = [
-            j
-            for rank, (j, s) in enumerate(zip(ids, sims, strict=True))
-            if rank >= 5 and j not in never and s <= least - (1 - 0.95) * max(least, 0.1)
-        ]
-        out |= {(anchor, j) for j in passing[:4]}
-    return out
-
-
-def loop_topk(corpus: Corpus, block: Block) -> Pairs:
-    """The ten nearest above a threshold that are no positives."""
-    out = set()
-    for i, anchor in enumerate(block.anchors.tolist()):
-        ids, sims = (part[0, :10].tolist() for part in corpus.graph.rows(np.array([anchor])))
-        known = set(block.positives.ids[i].tolist())
-        pairs = zip(ids, sims, strict=True)
-        out |= {(anchor, j) for j, s in pairs if s >= THRESHOLD and j not in known}
-    return out
-
-
-SQL = {
-    "knn mutual": """select g.a, g.b from g join g r on r.a = g.b and r.b = g.a
-        where g.rank < 5 and r.rank < 5 and g.a < $n""",
-    "hard": """with least as (
-          select p.a, min(g.s)::double as s from p join g using (a, b) group by 1)
-        select g.a, g.b from g join least l using (a)
-        where g.a < $n and rank >= 5 and g.s <= l.s - (1 - 0.95::double) * greatest(l.s, 0.1)
-          and not exists (select 1 from p where p.a = g.a and p.b = g.b)
-          and not exists (select 1 from f where f.a = g.a and f.b = g.b)
-        qualify row_number() over (partition by g.a order by rank) <= 4""",
-    "topk_threshold": """select a, b from g where rank < 10 and s >= 0.8 and a < $n
-        and not exists (select 1 from p where p.a = g.a and p.b = g.b)""",
-}
-LOOPS: dict[str, Callable[[Corpus, Block], Pairs]] = {
-    "knn mutual": loop_knn,
-    "hard": loop_hard,
-    "topk_threshold": loop_topk,
-}
-MINERS: dict[str, Miner] = {
-    "self_aug": SelfAug(),
-    "knn": Knn(k=5),
-    "knn mutual": Knn(k=5, mutual=True),
-    "label": Label(count=4),
-    "label by labels": Label(count=4, by="labels"),
-    "topk_threshold": TopkThreshold(k=10, threshold=THRESHOLD),
-    "topk_threshold and": TopkThreshold(k=10, threshold=THRESHOLD, symmetrise="and"),
-    "hard": Hard(ranks=(5, 64), max_ratio=0.95, count=4),
-    "hard exclude_label": Hard(ranks=(5, 64), max_ratio=0.95, count=4, exclude_label=True),
-    "random": Random(count=4),
-}
-
-
-def database(corpus: Corpus, block: Block) -> duckdb.DuckDBPyConnection:
-    """Load the graph and the lists of a block in long form, outside the timing."""
-    db = duckdb.connect(config={"threads": 1})
-    ids, sims = corpus.graph.rows(np.arange(corpus.count))
-    k = ids.shape[1]
-    tables = {
-        "g": {
-            "a": np.repeat(np.arange(corpus.count), k),
-            "b": ids.reshape(-1),
-            "rank": np.tile(np.arange(k), corpus.count),
-            "s": sims.reshape(-1),
-        }
-    }
-    for name, lists in (("p", block.positives.ids), ("f", block.false_negatives.ids)):
-        row, place = np.nonzero(lists >= 0)
-        tables[name] = {"a": block.anchors[row], "b": lists[row, place]}
-    for name, columns in tables.items():
-        db.register(f"_{name}", pa.table(columns))
-        db.execute(f"create table {name} as select * from _{name}")
-    return db
-
-
 def rate(work: Callable[[], object], anchors: int, repeat: int = 3) -> float:
     """Return anchors a second, the best of some runs after a warm one."""
     work()
-    best = min(_seconds(work) for _ in range(repeat))
-    return anchors / best
+    return anchors / min(_seconds(work) for _ in range(repeat))
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    """Return seconds of this process's core: on a shared machine the clock counts others too."""
+    begun = time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
-def measure(corpus: Corpus) -> list[dict[str, object]]:
+def measure(corpus: Corpus, only: list[str]) -> Iterator[dict[str, object]]:
     """Time every miner; check loop and SQL against it."""
     block = block_of(corpus, np.arange(PART))
     few = block_of(corpus, np.arange(LOOPED))
-    db = database(corpus, block)
-    return [_measure_one(corpus, name, (block, few), db) for name in MINERS]
+    db = database(block, corpus.count)
+    for name, kind, settings in every_miner(only):
+        try:
+            miner = kind(**settings)
+            made, seconds = prepared(corpus, miner)
+            whole = dataclasses.replace(block, prepared=made)
+            start = dataclasses.replace(few, prepared=made)
+            row: dict[str, object] = {
+                "miner": name,
+                "ours": rate(lambda m=miner, b=whole: m.mine(b), PART),
+            }
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            # This corpus lacks what it needs: a column, captions, a setting without a default.
+            yield {"miner": name, "note": f"{type(error).__name__}: {str(error)[:60]!r}"}
+            continue
+        if made:
+            row["prepared"] = corpus.count / seconds
+        yield row | _compared(name, (miner, whole, start), db)
 
 
-def _measure_one(
-    corpus: Corpus, name: str, blocks: tuple[Block, Block], db: duckdb.DuckDBPyConnection
-) -> dict[str, object]:
-    (block, few), miner = blocks, MINERS[name]
-    row: dict[str, object] = {"miner": name, "ours": rate(lambda: miner.mine(block), PART)}
+def _compared(name: str, work: tuple[Miner, Block, Block], db: Any) -> dict[str, object]:
+    """Time loop and SQL, where there are any, and say whether they find the same edges."""
+    miner, block, few = work
+    row: dict[str, object] = {}
+    agree = []
+    expected = taken(miner, block) if name in LOOPS or name in SQL else set()
     if name in LOOPS:
-        loop, query = LOOPS[name], SQL[name].replace("$n", str(PART))
-        row["loop"] = rate(lambda: loop(corpus, few), LOOPED, repeat=1)
+        loop = LOOPS[name]
+        row["loop"] = rate(lambda: loop(few), LOOPED, repeat=1)
+        agree.append(loop(few) == {pair for pair in expected if pair[0] < LOOPED})
+    if name in SQL:
+        k = f"{float(block.graphs[GRAPH].k)}::double"
+        query = SQL[name].replace("$n", str(PART)).replace("$k", k)
         row["duckdb"] = rate(lambda: db.sql(query).to_arrow_table(), PART)
-        expected = taken(miner, block)
-        same_sql = set(db.execute(query).fetchall()) == expected
-        same_loop = loop(corpus, few) == {pair for pair in expected if pair[0] < LOOPED}
-        row["agree"] = same_sql and same_loop
-    return row
+        agree.append(set(db.execute(query).fetchall()) == expected)
+    return row | ({"agree": all(agree)} if agree else {})
 
 
 def main() -> None:
@@ -250,20 +217,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=int, default=65536)
     parser.add_argument("--k", type=int, default=64)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--only", nargs="*", default=[], help="names of miners; all by default")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    count = asked.samples // PART * PART
     with tempfile.TemporaryDirectory() as folder:
-        corpus = make_corpus(Path(folder), asked.samples // PART * PART, asked.k)
-        rows = measure(corpus)
-    if asked.json:
-        print(json.dumps(rows, indent=1))
-        return
-    print(f"anchors a second, one core, N = {asked.samples}, k = {asked.k}, d = {DIM}")
-    print(f"{'miner':<22}{'ours':>12}{'loop':>12}{'duckdb':>12}  same edges")
-    for row in rows:
-        numbers = (row.get(name) for name in ("ours", "loop", "duckdb"))
-        cells = "".join(f"{n:>12,.0f}" if isinstance(n, float) else f"{'':>12}" for n in numbers)
-        print(f"{row['miner']!s:<22}{cells}  {row.get('agree', '')}")
+        corpus = make_corpus(Path(folder), count, asked.k, asked.dim)
+        if asked.json:
+            print(json.dumps(list(measure(corpus, asked.only)), indent=1))
+            return
+        print(
+            f"anchors a second of CPU time, one core, N = {count}, k = {asked.k}, d = {asked.dim}"
+        )
+        columns = ("ours", "loop", "duckdb", "prepared")
+        print(f"{'miner':<34}" + "".join(f"{c:>12}" for c in columns) + "  same edges")
+        for row in measure(corpus, asked.only):
+            numbers = (row.get(name) for name in columns)
+            cells = "".join(
+                f"{n:>12,.0f}" if isinstance(n, float) else f"{'':>12}" for n in numbers
+            )
+            print(f"{row['miner']!s:<34}{cells}  {row.get('agree', row.get('note', ''))}")
 
 
 if __name__ == "__main__":

@@ -116,6 +116,8 @@ def _described(
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
         settings["threshold"] = found.get(kind)
+    if settings.get("low") is not None and settings.get("high") is not None:
+        settings["threshold"] = _zone_from(pairset, edge, settings)
     other = samples.get(edge["other_id"] if edge["other_id"] is not None else NO_ID, {})
     name = edge["text"] if edge["other_id"] is None else edge["other_id"]
     in_row = (edge["role"], name) in names
@@ -127,6 +129,14 @@ def _described(
         "in_row": in_row,
         "why": _why(edge, settings, samples[anchor], other, in_row),
     }
+
+
+def _zone_from(pairset: Pairset, edge: Edge, settings: Settings) -> float | None:
+    """Return the similarity from which `zones` takes a candidate."""
+    found = pairset.manifest["thresholds"].get(edge["space"], {})
+    high = found.get("attract") if settings["high"] == "calibrated" else settings["high"]
+    low = found.get("eliminate") if settings["low"] == "calibrated" else settings["low"]
+    return high if low is None else low
 
 
 def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool) -> str:
@@ -142,9 +152,14 @@ def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool
 
 def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
     where = f"{_rank(edge)} in {edge['space']}" if edge["space"] else ""
+    if settings.get("k1") is not None:
+        where = f"{_rank(edge)} of {edge['space']} after re-ranking"
     if edge["role"] == Role.FALSE_NEGATIVE:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
+        if edge["positive_similarity"] is not None and settings.get("margin") is not None:
+            cut = edge["positive_similarity"] - settings["margin"]
+            above = f" > {cut:.4f}, its positive's similarity less the margin"
         found = f"{edge['action']}: {_similarity(edge)}{above}"
         more = (where, explain_clusters.shared(settings), explain_clusters.accepted(edge, settings))
         return ", ".join([found, *(text for text in more if text)])
@@ -156,7 +171,8 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         cut = _cuts(edge, settings)
         limits = " and ".join(f"<= {text}" for text in cut.values())
         found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
-        return f"{found}, {limits}" if limits else found
+        found = f"{found}, {limits}" if limits else found
+        return f"{found}{_terms(edge)}"
     both = explain_clusters.shared(settings)
     if not where and both:
         return f"positive: {both}"
@@ -164,8 +180,18 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         label = f" of label {other.get('label')!r}" if other.get("label") else ""
         own = settings.get("only_missing") is not None or edge["miner"].startswith("self_aug")
         return "positive: another view of itself" if own else f"positive: a sample{label}"
+    if settings.get("spaces"):
+        joined = f"{edge['corrected_similarity']:.4f} over {' and '.join(settings['spaces'])}"
+        return f"positive: {_rank(edge)} by agreement, {joined}; {_similarity(edge)}"
     mutual = ", mutual" if settings.get("mutual") else ""
     return ", ".join([f"positive: {_similarity(edge)}, {where}{mutual}", *([both] if both else [])])
+
+
+def _terms(edge: Edge) -> str:
+    """Say with which weight, and from when on, if that is not plain."""
+    weight = f", weight {edge['weight']:.3f}" if edge["weight"] != 1 else ""
+    later = f", from {edge['valid_from']:.0%} of training on" if edge["valid_from"] > 0 else ""
+    return weight + later
 
 
 def _rank(edge: Edge) -> str:
@@ -214,6 +240,11 @@ def _below(setting: str) -> Callable[[Edge, Settings, Edge, Edge], str]:
     return text
 
 
+def _below_positive(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
+    cut = edge["positive_similarity"] - settings.get("margin", 0)
+    return f"{_similarity(edge)} <= {cut:.4f}, its positive's similarity less the margin"
+
+
 def _window(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
     window = settings.get("ranks")
     return f"{_rank(edge)} is outside the window {window}" if window else _rank(edge)
@@ -236,7 +267,10 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.MAX_SIMILARITY: _above(Reason.MAX_SIMILARITY),
     Reason.MIN_SIMILARITY: _below("min_similarity"),
     Reason.THRESHOLD: _below("threshold"),
-    Reason.HUB_CAP: lambda e, s, a, o: "listed by too many anchors already",
+    Reason.HUB_CAP: lambda e, s, a, o: (
+        f"{s.get('hub_cap')} other anchors that list it come first, by similarity and then by id "
+        f"({_similarity(e)})"
+    ),
     Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
     Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
     Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
@@ -245,6 +279,17 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.NOT_ACCEPTED: lambda e, s, a, o: explain_clusters.not_accepted(s),
     Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
     Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
+    Reason.NOT_CHOSEN: lambda e, s, a, o: (
+        f"allowed, but others come first by the rule of {e['miner']} ({_similarity(e)})"
+    ),
+    Reason.AGREEMENT: lambda e, s, a, o: (
+        f"{_similarity(e)}, but it is near in fewer than {s.get('votes')} of the spaces"
+    ),
+    Reason.BELOW_POSITIVE: _below_positive,
+    Reason.DISTANCE: lambda e, s, a, o: (
+        f"{_similarity(e)}: re-ranked distance {1 - e['corrected_similarity']:.4f} > "
+        f"{s.get('max_distance')}"
+    ),
 }
 
 

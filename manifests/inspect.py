@@ -91,7 +91,14 @@ def _plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _graph_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry.get(key) for key in ("k", "exact", "recall", "min_recall", "short_rows")}
+    facts = {key: entry.get(key) for key in ("k", "exact", "recall", "min_recall", "short_rows")}
+    correction = entry.get("correction") or {}
+    return {
+        **facts,
+        "correct": correction.get("by"),
+        "skewness_before": (correction.get("before") or {}).get("skewness"),
+        "skewness_after": (correction.get("after") or {}).get("skewness"),
+    }
 
 
 def _edges(pairset: Pairset) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]]]:

@@ -37,9 +37,13 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "neighbors": {
         "sample_id": "The row that was asked about.",
-        "neighbor_ids": "Nearest samples by falling similarity, ties by id; itself, its group and "
-        "other splits left out; -1 behind the last.",
+        "neighbor_ids": "Nearest samples by falling (corrected) similarity, ties by id; itself, "
+        "its group and other splits left out; -1 behind the last.",
         "similarities": "Their cosines; 0 where the id is -1.",
+        "query_mean": "r(x) of a hub correction: mean cosine of the sample, as a query, with its "
+        "nearest in the bank; null where the graph is not corrected.",
+        "bank_mean": "r(y) of a hub correction: mean cosine of the sample, as a candidate, with "
+        "its nearest queries; null where the graph is not corrected.",
     },
     "clusters": {
         "sample_id": "The row number.",
@@ -113,3 +117,99 @@ def meaning(table: str, column: str) -> str:
     if column.startswith(ATTRIBUTE_PREFIX):
         return f"Attribute {column.removeprefix(ATTRIBUTE_PREFIX)} of the corpus."
     return MEANINGS[table.split("/")[0]][column]
+
+
+MANIFEST_KEYS: Mapping[str, str] = {
+    "format": "`pairset/1`.",
+    "manifest_id": "The name of these pairs: sha256 over all the rest of this file.",
+    "created_by": "Package and version that wrote it.",
+    "config": "The whole resolved config, defaults included: see config.md.",
+    "config_sha256": "Hash of `config`.",
+    "corpus.source": "Where the corpus stands.",
+    "corpus.reader": "Class that read it.",
+    "corpus.fingerprint": "Changes when reader, settings or files of the corpus change.",
+    "corpus.inputs": "Inputs seen: samples and rejects together.",
+    "versions": "Versions of packages that can change a result.",
+    "tables.TABLE[].path": "A file of a table, below the pairset; TABLE is `samples`, `pairs`, "
+    "`edges`, `rejects` or `neighbors/QUERY>BANK`.",
+    "tables.TABLE[].rows": "Rows of the file.",
+    "tables.TABLE[].first_row": "Number of its first row in the table.",
+    "tables.TABLE[].bytes": "Bytes of the file.",
+    "tables.TABLE[].sha256": "Hash of the file.",
+    "embeddings.SPACE.of": "What was embedded: image, caption or another modality.",
+    "embeddings.SPACE.dim": "Numbers a vector.",
+    "embeddings.SPACE.dtype": "`float16`; rows are unit vectors, all zero where there is none.",
+    "embeddings.SPACE.encoder": "Settings and weights hash of the encoder, or the array's files.",
+    "embeddings.SPACE.missing": "Samples without a vector.",
+    "embeddings.SPACE.files[]": "Path, rows, first_row, bytes, sha256 of each .npy file.",
+    "index.SPACE.type": "FAISS type of the searchable index.",
+    "index.SPACE.metric": "`inner_product`.",
+    "index.SPACE.exact": "Whether neighbours were found by comparing all pairs.",
+    "index.SPACE.nlist": "Lists of an inverted file; 0 for a flat index.",
+    "index.SPACE.nprobe": "Lists that a query looks into; inverted files only.",
+    "index.SPACE.probe_recall": "Recall that these lists reached on a probe; inverted files only.",
+    "index.SPACE.dim": "Numbers a vector.",
+    "index.SPACE.vectors": "Vectors in the index.",
+    "index.SPACE.equal_rows": "Rows whose vector an earlier row has too.",
+    "index.SPACE.k": "Neighbours that count in the recall.",
+    "index.SPACE.min_recall": "Recall that was asked.",
+    "index.SPACE.seed": "Seed of training sample and probe.",
+    "index.SPACE.files[]": "Path, bytes, sha256 of each file.",
+    "neighbors.GRAPH.query": "Space of the anchors.",
+    "neighbors.GRAPH.bank": "Space of what they find.",
+    "neighbors.GRAPH.k": "Length of the lists.",
+    "neighbors.GRAPH.min_recall": "Recall that was asked.",
+    "neighbors.GRAPH.exact": "Whether all pairs were compared.",
+    "neighbors.GRAPH.short_rows": "Samples with a vector and fewer than k neighbours.",
+    "neighbors.GRAPH.recall": "Measured against exact search: value, k, queries, and the 95 % "
+    "interval low, high.",
+    "neighbors.GRAPH.hubness": "How unevenly samples are listed: skewness, top1_share, max, "
+    "orphans.",
+    "neighbors.GRAPH.correction": "Corrected graphs only: by, k, weight, split, seed, reference "
+    "(rows at most) and the rows of both, miners whose edges it corrects, and hubness before and "
+    "after on a probe.",
+    "images[]": "Path, bytes, sha256 of each tar that the pairset holds itself.",
+    "kinds": "Ids of the miners; the position is the code in `positive_kinds`, `negative_kinds`.",
+    "miners[].id": "Name of the miner in this run.",
+    "miners[].miner": "The miner: see config.md.",
+    "miners[].role": "What it takes: positive, negative or false_negative.",
+    "miners[].fidelity": "exact, exact+hook, frozen-detector or surrogate.",
+    "miners[].paper": "Where the rule comes from.",
+    "miners[].settings": "All its settings.",
+    "miners[].space": "Its graph; empty for none.",
+    "mixers[]": "Mixers of the run: id, miner, method, count, fidelity, paper, settings.",
+    "clusters": "Sets of clusters by name: what was clustered, and how even they are.",
+    "cluster_id": "The set and level in column `cluster_id` of `samples`; null for none.",
+    "mask_schedules": "Rules by which clusters stop masking as training goes on.",
+    "fidelity": "Fidelity class by miner id.",
+    "attributes": "Name and type (string, float, time) of the corpus's attributes.",
+    "groups.threshold": "Similarity from which two images are near-duplicates.",
+    "groups.groups": "Groups of two or more.",
+    "groups.grouped_samples": "Samples in them.",
+    "groups.largest": "Samples of the largest.",
+    "groups.leaks": "Groups with samples in more than one split.",
+    "groups.tightened": "Groups that were cut again with a stricter threshold.",
+    "thresholds.GRAPH": "Calibration of a graph: attract, eliminate, curve, truth, judged, why.",
+    "quality": "Counts of fills and overflows, rejects by code, and false_negative_rate: value, "
+    "low, high (95 % interval), source (label, caption, unknown), judged.",
+    "mask_groups": "Columns of `samples` in which equal values mean: never contrast.",
+    "loss": "What the trainer must do: see config.md.",
+    "order.algo": "Algorithm that orders an epoch.",
+    "order.rows_per_block": "Rows that stay together in block order.",
+    "plans[]": "Batch plans: name, planner, fidelity, paper, settings, path, bytes, sha256, "
+    "batches, size, split, blocks, repeats, pairs_left_out, facts.",
+    "parents": "manifest_id of the pairsets this one came from.",
+    "counts.samples": "Rows of `samples`.",
+    "counts.rejects": "Rows of `rejects`.",
+    "counts.edges": "Rows of `edges`.",
+    "counts.pairs": "Rows of `pairs`.",
+    "counts.P": "Positives a row.",
+    "counts.K": "Negatives a row.",
+    "counts.F": "False negatives a row.",
+    "counts.V": "1 where `*_valid_from` stands in `pairs`, else 0 or not there.",
+    "counts.S": "Soft targets a row; 0 or not there without.",
+    "counts.T": "Hard captions a row; 0 or not there without.",
+    "counts.Y": "Synthetic negatives a row; 0 or not there without.",
+    "documents[]": "Path, bytes, sha256 of README.md, croissant.json, images/sizes.json.",
+}
+"""What the keys of manifest.json mean. GRAPH, SPACE, TABLE stand for names, [] for each entry."""

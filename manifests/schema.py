@@ -75,6 +75,10 @@ class Reason(StrEnum):
     TRUE_CAPTION = "true_caption"
     OTHER_CLUSTER = "other_cluster"
     NOT_ACCEPTED = "not_accepted"
+    NOT_CHOSEN = "not_chosen"
+    AGREEMENT = "agreement"
+    BELOW_POSITIVE = "below_positive"
+    DISTANCE = "distance"
     NOT_SELECTED = "not_selected"
 
 
@@ -184,9 +188,15 @@ class RejectCode(StrEnum):
 
 
 NEIGHBORS = pa.schema(
-    _required(("sample_id", pa.int64()), ("neighbor_ids", IDS), ("similarities", FLOATS))
+    [
+        *_required(("sample_id", pa.int64()), ("neighbor_ids", IDS), ("similarities", FLOATS)),
+        pa.field("query_mean", pa.float32()),
+        pa.field("bank_mean", pa.float32()),
+    ]
 )
-"""`neighbors/<space pair>`: k ids by falling similarity, ties by sample_id; -1 / 0.0 fill."""
+"""`neighbors/<space pair>`: k ids by falling similarity, ties by sample_id; -1 / 0.0 fill. A graph
+that is corrected for hubs is ordered by similarity - weight * bank_mean[neighbor], the weight in
+`neighbors.<space pair>.correction` of manifest.json; both means are null elsewhere."""
 
 EDGES = pa.schema(
     [

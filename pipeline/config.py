@@ -18,11 +18,12 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
+from ..manifests import losses
 from ..manifests.errors import ConfigError
 from ..stages import registry
-from ..stages.base import Component
 from ..stages.batches.base import Planner
 from ..stages.clusters.settings import ClusterSettings
 from ..stages.ingest.base import Fields
@@ -30,6 +31,7 @@ from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
 from ..stages.selection.base import Selector
 from . import clusters
+from .complaints import dotted, explain
 from .entries import BatchEntry, Entry, SelectorEntry
 from .yaml_file import Document
 
@@ -76,10 +78,15 @@ class Corpus(_Section):
     """What is read."""
 
     source: str
+    """Folder, file, pattern or URL of the corpus."""
     format: str = "auto"
+    """Its format: see the README; auto looks."""
     fields: Fields = Fields()
+    """Where captions, labels and attributes are; {} finds them by name."""
     max_reject_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Share of refused inputs above which the run stops."""
     max_pixels: int = Field(default=178_956_970, ge=1)
+    """Pixels above which an image is refused."""
 
 
 class Space(BaseModel):
@@ -88,7 +95,9 @@ class Space(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     of: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """What is embedded: image, caption, or another modality (array only)."""
     encoder: str
+    """Name of the encoder; its settings stand beside it."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -100,74 +109,130 @@ class Neighbors(_Section):
     """One neighbour graph."""
 
     k: int = Field(default=64, ge=1, le=2048)
+    """Neighbours of a sample."""
     min_recall: float = Field(default=0.95, ge=0, le=1)
+    """Share of the exact neighbours that must be found; less stops the run."""
     exact_below: int | None = Field(default=None, ge=0)
+    """Samples below which all pairs are compared; null for 60,000."""
+    correct: Literal["csls", "nnn"] | None = None
+    """Rank by similarities corrected for hubs: csls (2018) or nnn (2024); null for cosines."""
+    correct_k: int | None = Field(default=None, ge=1, le=2048)
+    """Neighbours whose mean is a sample's nearness to everything; null for 10 (csls), 128 (nnn)."""
+    correct_alpha: float | None = Field(default=None, gt=0, le=2)
+    """Weight of that mean in nnn; null for 0.75."""
+    correct_reference: int | None = Field(default=None, ge=1)
+    """Training samples that the mean is taken over, drawn above that; null for 65,536."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Neighbors:
+        given = [
+            name
+            for name in type(self).model_fields
+            if name.startswith("correct_") and getattr(self, name) is not None
+        ]
+        if given and self.correct is None:
+            raise ValueError(f"{', '.join(given)}: nothing is corrected; set correct too")
+        if self.correct == "csls" and self.correct_alpha is not None:
+            raise ValueError("correct_alpha belongs to nnn; csls has no weight")
+        return self
 
 
 class Duplicates(_Section):
     """When two samples are one picture: their group is never contrasted."""
 
     space: str | None = None
+    """Space whose graph with itself shows them; null for the first image space."""
     threshold: float = Field(default=0.985, gt=0, le=1)
+    """Similarity from which two samples are one picture."""
 
 
 class Shards(_Section):
     """How images are packed."""
 
     size: ByteSize = Field(default=256 << 20, ge=1 << 20)
+    """Bytes of a tar; images of corpora that are in tars stay there."""
 
 
 class Output(_Section):
     """How long the lists of a pair row are, and what is written."""
 
     positives: int | None = Field(default=None, ge=1, le=64)
+    """Positives a row (P); null for as many as the miners may take."""
     negatives: int = Field(default=4, ge=0, le=1024)
+    """Negatives a row (K); what no miner fills is drawn at random."""
     false_negatives: int = Field(default=8, ge=0, le=1024)
+    """False negatives a row (F)."""
     cluster: str | None = None
     """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
     shards: Shards = Shards()
+    """How images are packed."""
     formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
+    """What is written: Parquet always, webdataset also packs pairs with their images."""
 
 
 class Loss(BaseModel):
-    """What the trainer must do; copied into manifest.json (algorithms.md §0.2)."""
+    """What the trainer must do: a kind of `manifests.losses` and its settings.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
+    """
 
-    t: float = Field(default=0.1, gt=0)
-    pos_in_denom: Literal["self", "all", "none"] = "self"
-    tau_plus: float = Field(default=0.0, ge=0, lt=1)
-    beta: float = Field(default=0.0, ge=0)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str = losses.DEFAULT
+
+    def block(self) -> dict[str, Any]:
+        """Return the whole block."""
+        return losses.parse(self.model_dump()).block()
 
 
 class Budget(_Section):
     """What the run may occupy."""
 
     memory: ByteSize | Literal["auto"] = "auto"
+    """Memory of all workers together; auto for three quarters of the machine."""
     disk: ByteSize | Literal["auto"] = "auto"
+    """Bytes that the output folder may take; auto for what is free."""
 
 
 class Config(_Section):
     """A whole run."""
 
     corpus: Corpus
+    """What is read."""
     spaces: dict[SpaceName, Space]
+    """Embedding spaces by name."""
     neighbors: dict[str, Neighbors] = Field(default_factory=dict)
+    """Neighbour graphs by name, QUERY>BANK: "image>image"."""
     duplicates: Duplicates = Duplicates()
+    """When two samples are one picture."""
     clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
+    """Sets of clusters by name."""
     selection: tuple[SelectorEntry, ...] = ()
+    """Selectors: which samples are used at all, in order."""
     positives: tuple[Entry, ...] = ()
+    """Miners of positives, in order."""
     negatives: tuple[Entry, ...] = ()
+    """Miners of negatives, in order."""
     false_negatives: tuple[Entry, ...] = ()
+    """Miners of false negatives, in order."""
     batches: tuple[BatchEntry, ...] = ()
+    """Planners of batches, in order."""
     soft: tuple[Entry, ...] = ()
+    """Miners of soft targets, in order."""
     synthetic: tuple[Entry, ...] = ()
+    """Mixers: recipes of synthetic negatives, in order."""
     loss: Loss = Loss()
+    """What the trainer must do."""
     output: Output = Output()
+    """How long lists are, and what is written."""
     budget: Budget = Budget()
+    """What the run may occupy."""
     mask_groups: tuple[str, ...] = ("group_id",)
+    """Columns of samples in which equal values mean: never contrast."""
     recipes: tuple[str, ...] = ()
+    """Recipes that this config starts from; what it says itself is stronger."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of all draws."""
     _document: Document = PrivateAttr(default_factory=lambda: Document("config", {}))
 
     @property
@@ -181,7 +246,7 @@ class Config(_Section):
 
     def at(self, *path: str | int) -> str:
         """Return "file:line:column: key" of a value, the beginning of a message about it."""
-        return f"{self._document.place(path)}: {_dotted(path)}"
+        return f"{self._document.place(path)}: {dotted(path)}"
 
     def miner_entries(self) -> list[tuple[str, int, Entry]]:
         """Return (section, position, entry) of every miner, in the order in which they run."""
@@ -201,10 +266,11 @@ def load(document: Document) -> Config:
     try:
         config = Config.model_validate(document.body)
     except ValidationError as error:
-        raise ConfigError(explain(error, document, ())) from error
+        raise ConfigError(explain(error, document, (), Config)) from error
     config._document = document
     _check_graphs(config, document)
     clusters.check(config)
+    _check_loss(config, document)
     for section, position, entry in config.miner_entries():
         build_miner(entry, document, (section, position))
     for position in range(len(config.selection)):
@@ -273,73 +339,11 @@ def build_component(
     try:
         found = registry.load(name, package, base)
     except ConfigError as error:
-        raise ConfigError(f"{document.place(path)}: {_dotted(path)}: {error}") from error
+        raise ConfigError(f"{document.place(path)}: {dotted(path)}: {error}") from error
     try:
         return found(**settings)
     except ValidationError as error:
         raise ConfigError(explain(error, document, tuple(path[:-1]), found)) from error
-
-
-def explain(
-    error: ValidationError,
-    document: Document,
-    path: tuple[str | int, ...],
-    owner: type[Component] | None = None,
-) -> str:
-    """Turn a validation error into lines that name file, key, value and what is allowed."""
-    lines: list[str] = []
-    for item in error.errors():
-        # Tags of unions are no keys of the file; so are names of functions in the path.
-        steps = (*path, *(step for step in item["loc"] if not _is_tag(step)))
-        key = _dotted(steps)
-        text = item["msg"][0].lower() + item["msg"][1:]
-        for said, meant in _PLAIN_WORDS.items():
-            text = re.sub(said, meant, text)
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(path, steps, owner)
-            text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"
-            text += f" Known here: {', '.join(sorted(known))}" if known else ""
-        elif item["type"] == "missing":
-            text = "this key is needed"
-        else:
-            text = f"{text} (got {item['input']!r})"
-        lines.append(f"{document.place(steps)}: {key}: {text}.")
-    return "\n".join(dict.fromkeys(lines))
-
-
-_PLAIN_WORDS = {
-    "a valid tuple": "a list",
-    r"a valid dictionary( or instance of \w+)?": "a mapping (KEY: VALUE)",
-    "^value error, ": "",
-}
-_TAG = re.compile(r"[\[\]()]|^literal|^constrained-|^int$|^str$|^float$")
-
-
-def _is_tag(step: str | int) -> bool:
-    return isinstance(step, str) and bool(_TAG.search(step))
-
-
-def _dotted(steps: Sequence[str | int]) -> str:
-    text = ""
-    for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def _known_keys(
-    base: tuple[str | int, ...], steps: tuple[str | int, ...], owner: type[BaseModel] | None
-) -> list[str]:
-    model: Any = owner or Config
-    for step in steps[len(base) if owner else 0 : -1]:
-        fields = getattr(model, "model_fields", {})
-        if step not in fields:
-            continue
-        model = fields[step].annotation
-        arguments = getattr(model, "__args__", ())
-        models = [item for item in arguments if isinstance(item, type)]
-        nested = [item for item in models if issubclass(item, BaseModel)]
-        model = nested[0] if nested else model
-    return sorted(getattr(model, "model_fields", {}))
 
 
 def graph_spaces(name: str) -> tuple[str, str]:
@@ -352,6 +356,15 @@ def graph_spaces(name: str) -> tuple[str, str]:
     if not (query and sign and bank) or ">" in bank:
         raise ConfigError(f"{name!r} is not a graph; write QUERY>BANK, such as image>image.")
     return query, bank
+
+
+def _check_loss(config: Config, document: Document) -> None:
+    lines = [
+        f"{document.place(('loss', key))}: loss.{key}: {text}."
+        for key, text in losses.problems(config.loss.model_dump()).items()
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def _check_graphs(config: Config, document: Document) -> None:

@@ -13,6 +13,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     miner: str
+    """Name of the miner, or "module:Class"; its settings stand beside it."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -26,6 +27,7 @@ class SelectorEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     selector: str
+    """Name of the selector, or "module:Class"; its settings stand beside it."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..stages.ingest.base import Estimate, Reader
 from ..stages.ingest.census import part_rows
 from ..stages.mining.clusters import CLUSTER_BYTES
 from ..stages.mining.stage import Mine
+from ..stages.neighbors.hubs import REFERENCE
 from ..stages.neighbors.index import EXACT_BELOW
 from .config import Config, Space, graph_spaces
 from .plan import ARRAY, array_source
@@ -187,7 +188,7 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if isinstance(node.stage, Plan):
         planner = node.stage.planner
         return BASE_BYTES + planner.row_bytes * min(rows, planner.block or rows)
-    if kind in ("join", "recall"):
+    if kind in ("join", "corrected", "hubs", "recall"):
         # Pages of the mapped index, which the system drops when it needs them.
         return held + 2 * dims[graph_spaces(name)[1]] * rows
     return held
@@ -204,7 +205,10 @@ def _costs(
         return rows * dims[name] * 2, rows / rate
     if kind == "index":
         return rows * dims[name] * 2, rows / 20_000
-    if kind == "join":
+    if kind == "hubs":
+        known = min(rows, config.neighbors[name].correct_reference or REFERENCE)
+        return rows * 8, 2 * rows * known * dims[graph_spaces(name)[1]] / MULTIPLY_RATE
+    if kind in ("join", "corrected"):
         # An inverted file looks at about a sixteenth of a bank that is too large for all pairs.
         share = 1.0 if rows <= EXACT_BELOW else 1 / 16
         seconds = 2 * rows**2 * dims[graph_spaces(name)[1]] * share / MULTIPLY_RATE

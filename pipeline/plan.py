@@ -28,14 +28,10 @@ from ..stages.mining.mix import Mix
 from ..stages.mining.negatives.random import Random
 from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
-from ..stages.neighbors.graph import Graph
-from ..stages.neighbors.groups import Groups
-from ..stages.neighbors.index import BuildIndex
-from ..stages.neighbors.join import Join
-from ..stages.neighbors.recall import Recall
 from . import clusters, selection
 from .batches import batch_nodes
-from .config import Config, Space, build_component, build_miner, build_mixers, graph_spaces
+from .config import Config, Space, build_component, build_miner, build_mixers
+from .plan_graphs import plan_graphs
 from .resolve import ENCODERS
 from .runner import Node
 from .yaml_file import Document
@@ -100,14 +96,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
     selection.plan(plan, config)
-    graphs = dict.fromkeys(config.neighbors)
-    for name in dict.fromkeys(graph_spaces(graph)[1] for graph in graphs):
-        _plan_index(plan, name, config, memory_bytes)
-    for graph in graphs:
-        _plan_join(plan, graph, config)
-    _plan_groups(plan, config)
-    for graph in graphs:
-        _plan_graph(plan, graph, config)
+    plan_graphs(plan.add_map, config, memory_bytes)
     clusters.plan(plan, config)
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
@@ -184,65 +173,6 @@ def open_encoder(name: str, space: Space, document: Document = UNPLACED) -> Enco
     return encoder
 
 
-def _plan_index(plan: _Builder, name: str, config: Config, memory_bytes: int) -> None:
-    asked = [item for graph, item in config.neighbors.items() if graph_spaces(graph)[1] == name]
-    exact = [item.exact_below for item in asked if item.exact_below is not None]
-    stage = BuildIndex(
-        space=name,
-        exact_below=max(exact) if exact else None,
-        min_recall=max(item.min_recall for item in asked),
-        k=max(item.k for item in asked),
-        memory_bytes=memory_bytes,
-        seed=config.seed,
-    )
-    plan.add(f"index:{name}", stage, vectors=f"vectors:{name}", samples="samples")
-
-
-def _around(graph: str, config: Config) -> dict[str, str]:
-    query, bank = graph_spaces(graph)
-    return {
-        "samples": "samples",
-        "query": f"vectors:{query}",
-        "bank": f"vectors:{bank}",
-        "index": f"index:{bank}",
-        **selection.selected(config),
-    }
-
-
-def _plan_join(plan: _Builder, graph: str, config: Config) -> None:
-    stage = Join(graph=graph, k=config.neighbors[graph].k)
-    plan.add_map(f"join:{graph}", stage, _around(graph, config))
-
-
-def _plan_groups(plan: _Builder, config: Config) -> None:
-    space = config.duplicates.space or next(
-        (name for name, space in config.spaces.items() if space.of == "image"), None
-    )
-    graph = f"{space}>{space}"
-    sources = {"samples": "samples"}
-    if graph in config.neighbors:
-        sources["join"] = f"join:{graph}"
-    elif config.duplicates.space is not None:
-        raise ConfigError(
-            f"{config.at('duplicates', 'space')}: near-duplicates are found in a graph; "
-            f"add neighbors: {graph}."
-        )
-    plan.add_map("groups", Groups(threshold=config.duplicates.threshold), sources)
-
-
-def _plan_graph(plan: _Builder, graph: str, config: Config) -> None:
-    asked = config.neighbors[graph]
-    around = {**_around(graph, config), "groups": "groups"}
-    plan.add_map(
-        f"graph:{graph}", Graph(graph=graph, k=asked.k), {**around, "join": f"join:{graph}"}
-    )
-    plan.add_map(
-        f"recall:{graph}",
-        Recall(graph=graph, k=asked.k, min_recall=asked.min_recall, seed=config.seed),
-        {**around, "graph": f"graph:{graph}"},
-    )
-
-
 def planned_miners(config: Config) -> list[PlannedMiner]:
     """Return all miners of a run in the order in which they run, fillers included.
 
@@ -283,6 +213,13 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         sources.update(clusters.need_of(config, item.id, names, level))
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
+        for graph in item.miner.graph_names:
+            if config.neighbors[graph].correct is not None:
+                sources[f"hubs:{graph}"] = f"hubs:{graph}"
+        for name, stage in item.miner.preparations.items():
+            sources[f"prepared:{name}"] = f"prepare:{name}"
+            if not any(node.name == f"prepare:{name}" for node in plan.nodes):
+                plan.add_map(f"prepare:{name}", stage, {need: need for need in stage.needs})
         stage = Mine(miner=item.miner, id=item.id, seed=config.seed)
         plan.add_map(f"mine:{item.id}", stage, sources)
     for name, mixer in planned_mixers(config).items():
@@ -353,5 +290,7 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     plan.add("final_pairs", FinalPairs(), assemble="assemble")
     plan.add("final_edges", FinalEdges(), assemble="assemble")
     for graph in config.neighbors:
-        final = FinalNeighbors(graph=graph)
-        plan.add(f"final_neighbors:{graph}", final, samples="samples", graph=f"graph:{graph}")
+        sources = {"samples": "samples", "graph": f"graph:{graph}"}
+        if config.neighbors[graph].correct is not None:
+            sources["hubs"] = f"hubs:{graph}"
+        plan.add_map(f"final_neighbors:{graph}", FinalNeighbors(graph=graph), sources)

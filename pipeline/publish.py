@@ -64,7 +64,7 @@ def publish(
         "thresholds": quality.thresholds(config, done),
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
-        "loss": config.loss.model_dump(mode="json"),
+        "loss": config.loss.block(),
         "order": {"algo": ORDER, "rows_per_block": ROW_GROUP_ROWS},
         "plans": _plans(config, done, links),
         "parents": [],

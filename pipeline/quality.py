@@ -43,7 +43,18 @@ def neighbors(config: Config, done: Done) -> dict[str, Any]:
             "short_rows": _sum(done[f"graph:{graph}"], "short_rows"),
             **facts,
         }
+        if asked.correct is not None:
+            miners = [
+                name.removeprefix("mine:") for name in done if _is_corrected(done, name, graph)
+            ]
+            found[graph]["correction"] = {**facts["correction"], "miners": miners}
     return found
+
+
+def _is_corrected(done: Done, node: str, graph: str) -> bool:
+    return node.startswith("mine:") and any(
+        receipt.facts.get("corrected") == graph for receipt in done[node].receipts
+    )
 
 
 def thresholds(config: Config, done: Done) -> dict[str, Any]:

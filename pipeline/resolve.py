@@ -15,6 +15,7 @@ from typing import Any
 
 from ..manifests import storage
 from ..manifests.errors import ConfigError, UsageError
+from ..manifests.losses import DEFAULT as DEFAULT_LOSS
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
@@ -59,7 +60,8 @@ def resolve(request: Request) -> Config:
     if not names and not any(body.get(section) for section in LISTS):
         names = [DEFAULT_RECIPE]
     if names:
-        decided = {text.split("=")[0].removeprefix("loss.") for text in request.sets}
+        pairs = (text.partition("=") for text in request.sets if text.startswith("loss."))
+        decided = {key.removeprefix("loss."): value for key, _, value in pairs}
         _apply([recipe(name) for name in names], body, document, decided)
         body["recipes"] = names
     for text in request.sets:
@@ -155,7 +157,10 @@ def recipe(name: str) -> Document:
 
 
 def _apply(
-    recipes: Sequence[Document], body: dict[str, Any], document: Document, decided: set[str]
+    recipes: Sequence[Document],
+    body: dict[str, Any],
+    document: Document,
+    decided: Mapping[str, str],
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
     for section in ("selection", *LISTS, BATCHES):
@@ -179,14 +184,22 @@ def _apply(
         # Several recipes share one row: its positives are those of all of them.
         lengths.pop("positives", None)
     _fill(body.setdefault("output", {}), lengths)
-    _fill(body.setdefault("loss", {}), _one_loss(runs, {*decided, *(body.get("loss") or {})}))
+    own = {**(body.setdefault("loss", {}) or {}), **decided}
+    _fill(body["loss"], _one_loss(runs, own))
 
 
-def _one_loss(runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: set[str]) -> dict[str, Any]:
+def _one_loss(
+    runs: Sequence[tuple[str, Mapping[str, Any]]], chosen: Mapping[str, Any]
+) -> dict[str, Any]:
     loss: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for name, run in runs:
-        for key, value in (run.get("loss") or {}).items():
+        wanted = run.get("loss") or {}
+        if wanted:
+            wanted = {"kind": DEFAULT_LOSS, **wanted}
+        if wanted and chosen.get("kind", wanted["kind"]) != wanted["kind"]:
+            continue  # Settings of one kind mean nothing to another.
+        for key, value in wanted.items():
             if key in loss and loss[key] != value and key not in chosen:
                 raise ConfigError(
                     f"recipes {owner[key]} and {name} want different losses: {key} is "

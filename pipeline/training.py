@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..manifests.consumer import TrainResult
+from ..manifests.errors import UsageError
 from ..manifests.export import Exported
 from ..manifests.human import human_bytes, human_seconds
+from .yaml_file import scalar
 
 
 def line(event: Mapping[str, Any]) -> str:
@@ -17,7 +19,8 @@ def line(event: Mapping[str, Any]) -> str:
         begun = f"from step {event['step']} " if event["step"] else ""
         return (
             f"training {begun}to {event['steps']} on {event['device']} ({event['precision']}), "
-            f"{event['pairs']:,} pairs of split {event['split'] or 'any'}"
+            f"{event['pairs']:,} pairs of split {event['split'] or 'any'}, "
+            f"loss {event['loss']['kind']}"
         )
     if kind == "step":
         rate = event["pairs_per_second"]
@@ -34,6 +37,21 @@ def line(event: Mapping[str, Any]) -> str:
     if kind == "checkpoint":
         return f"checkpoint at step {event['step']}: {event['path']}"
     return f"{kind}: " + ", ".join(f"{key} {event[key]}" for key in event if key != "event")
+
+
+def loss_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read settings of the loss from the command line.
+
+    Raises:
+        UsageError: a text is not KEY=VALUE.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not (key and sign):
+            raise UsageError(f"--loss {text}: KEY=VALUE is expected, such as t=0.2.")
+        settings[key] = scalar(value)
+    return settings
 
 
 def summary(result: TrainResult) -> str:

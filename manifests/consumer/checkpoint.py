@@ -16,7 +16,7 @@ import torch
 from .. import storage
 from ..errors import StateMismatch, StreamError
 
-FORMAT = "curate-checkpoint/1"
+FORMAT = "curate-checkpoint/2"
 NAME = "checkpoint.pt"
 
 

@@ -21,11 +21,16 @@ class ContrastiveModel(nn.Module):
         encoder: a module from float [n, 3, H, W] to [n, width].
         width: features of the encoder.
         projection: width of what the loss compares.
+
+    Attributes:
+        bf16: whether encoder and head compute in bfloat16; the results are float32 all the same.
     """
+
+    bf16 = False
 
     def __init__(self, encoder: nn.Module, width: int, projection: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.width, self.projection = encoder, width, projection
         # Without the batch norm small batches collapse to one point at learning rates from 2e-3.
         self.head = nn.Sequential(
             nn.Linear(width, _HIDDEN),
@@ -36,15 +41,30 @@ class ContrastiveModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float32 [n, projection], unit rows."""
-        return functional.normalize(self.head(self._encode(images)).float(), dim=1)
+        return unit(self.project(images))
+
+    def project(self, images: Tensor) -> Tensor:
+        """Return float32 [n, projection] as the head makes them."""
+        with self._precision(images):
+            return self.head(self._encode(images)).float()
 
     def features(self, images: Tensor) -> Tensor:
         """Return float32 [n, width], unit rows: what kNN and later tasks use."""
-        return functional.normalize(self._encode(images).float(), dim=1)
+        with self._precision(images):
+            encoded = self._encode(images)
+        return unit(encoded)
+
+    def _precision(self, images: Tensor) -> torch.autocast:
+        return torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _encode(self, images: Tensor) -> Tensor:
         # Channels last halves the time of convolutions, on CPUs and GPUs.
         return self.encoder(images.contiguous(memory_format=torch.channels_last))
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Return rows [..., d] of length 1, float32."""
+    return functional.normalize(rows.float(), dim=-1)
 
 
 def build_model(name: str, projection: int, seed: int) -> ContrastiveModel:

@@ -30,12 +30,15 @@ class TrainOptions:
         warmup: share of the steps, 0..1.
         encoder: "conv" or a torchvision ResNet.
         projection: width of the projection head.
-        loss: settings of the loss that replace those of the manifest.
+        loss: settings of the loss that replace those of the manifest; all of them where it names
+            another kind.
         augmentation: of all views.
         mask: whether false negatives and near-duplicates are masked.
         hard_negatives: whether the listed hard negatives are used.
         order: "global", "block" or "plan"; see `PairStream`.
         plan: name of the plan of order "plan".
+        positives_per_anchor: positives that an anchor draws each time, by their weights; 0 for
+            all; None for what suits the loss: all where they meet in one formula, else one.
         split: pairs of this split; None for "train" where there is one.
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
@@ -61,6 +64,7 @@ class TrainOptions:
     hard_negatives: bool = True
     order: str = "global"
     plan: str | None = None
+    positives_per_anchor: int | None = None
     split: str | None = None
     seed: int = 0
     device: str = "auto"

@@ -1,21 +1,22 @@
-"""From a batch of pairs to one loss: views, one forward pass, mask, loss G.
+"""One training step as a kind of loss sees it: views of a batch's pairs, their weights, the mask.
 
-Every view of the batch is a candidate negative of every anchor: the other anchors, the other
-anchors' positives, and all listed hard negatives; the mask takes out what must not be contrasted.
-Features of other ranks join the bank at one place, `_Bank`.
+A loss asks for the views that it needs (anchors, positives, hard negatives), encodes them as it
+likes, and asks which members of any collection of candidates an anchor may be contrasted with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..fingerprint import draw_uniform
 from ..stream import PairBatch, false_negative_mask, normalise
+from .acceptance import Schedule
 from .augment import Augmentation, view_draws
-from .loss import LossSettings, contrastive_loss, weighted_mean
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -23,130 +24,232 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What a step does.
+    """What is done to every batch, whatever the loss.
 
     Attributes:
-        loss: the loss.
         augmentation: of every view.
-        seed: of the views' draws.
+        seed: of the views' and all other draws.
         mask: whether false negatives and near-duplicates are masked; without, only the anchor
             itself and its positives are.
         hard_negatives: whether the listed negatives are encoded.
+        positives: positives that an anchor draws by their weights; 0 for all.
     """
 
-    loss: LossSettings
     augmentation: Augmentation
     seed: int = 0
     mask: bool = True
     hard_negatives: bool = True
+    positives: int = 0
 
 
 @dataclass(frozen=True)
-class _Bank:
-    """All candidates: features [M, d], sample ids [M], mask groups [M, C]."""
+class Shown:
+    """Views of n samples.
 
-    features: Tensor
+    Attributes:
+        images: float32 [n, 3, H, W], normalised.
+        ids: int64 [n] sample ids.
+        groups: int64 [n, C] mask groups.
+    """
+
+    images: Tensor
     ids: Tensor
     groups: Tensor
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def together(*parts: Shown) -> Shown:
+    """Return several collections as one, in their order."""
+    return Shown(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.ids for part in parts]),
+        torch.cat([part.groups for part in parts]),
+    )
+
 
 @dataclass(frozen=True)
-class _Views:
-    """Which image each view shows, and its draws, in the order anchors, positives, negatives.
+class Step:
+    """A batch with at least one valid pair, its place in the training, and what is asked of it.
+
+    B counts the valid pairs, P the places of their positives, Q the positives that are shown.
 
     Attributes:
-        places: int64 [V], places in `images`.
-        draws: float32 [V, DRAWS].
-        rows: int64 [B], the valid rows of the batch, one anchor view each.
-        positive_at: two int64 [Q], row (of `rows`) and column of each positive view.
-        negative_places: int64 [n], ascending places in `images` of the hard negatives.
+        batch: on the device of the model.
+        settings: what is done to it.
+        epoch: of the batch; views depend on it.
+        progress: share of the training that is done, 0..1.
+        schedules: of the pairset: what clusters mask at which progress.
     """
 
-    places: Tensor
-    draws: Tensor
-    rows: Tensor
-    positive_at: tuple[Tensor, Tensor]
-    negative_places: Tensor
+    batch: PairBatch
+    settings: StepSettings
+    epoch: int = 0
+    progress: float = 0.0
+    schedules: tuple[Schedule, ...] = ()
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """int64 [B]: the valid rows of the batch."""
+        return self.batch.valid.nonzero()[:, 0]
+
+    @cached_property
+    def positive_weight(self) -> Tensor:
+        """float32 [B, P]: weights of the positives that are shown; 0 for the others."""
+        weight, draw = self.batch.positive_weight[self.rows], self.settings.positives
+        if not draw:
+            return weight
+        ids = self.batch.pair_id[self.rows].cpu().numpy()
+        start = draw_uniform(self.settings.seed, ids, f"positive/{self.epoch}")
+        return drawn_weights(weight, draw, start[:, 0])
+
+    @cached_property
+    def positive_at(self) -> tuple[Tensor, Tensor]:
+        """Two int64 [Q]: row (of `rows`) and place of each positive that is shown."""
+        shown = (self.batch.positive[self.rows] >= 0) & (self.positive_weight > 0)
+        at_row, at_column = shown.nonzero(as_tuple=True)
+        return at_row, at_column
+
+    @cached_property
+    def positive_share(self) -> Tensor:
+        """float32 [Q]: weight of each shown positive in a mean over pairs; sums to 1."""
+        weight = self.positive_weight / self.positive_weight.sum(1, keepdim=True).clamp_min(1e-12)
+        at_row, at_column = self.positive_at
+        share = weight[at_row, at_column] * self.batch.weight[self.rows][at_row]
+        return share / share.sum().clamp_min(1e-12)
+
+    @cached_property
+    def hard(self) -> Tensor:
+        """int64 [n]: ascending places in the batch's images of the listed hard negatives."""
+        negative = self.batch.negative[self.rows]
+        if not self.settings.hard_negatives:
+            negative = negative[:, :0]
+        return torch.unique(negative[negative >= 0])
+
+    def anchors(self, view: str = "anchor") -> Shown:
+        """Return a view of each anchor, [B]; another name gives another view."""
+        draws = view_draws(self.settings.seed, self.epoch, self.batch.pair_id[self.rows], view)
+        return self._show(self.batch.anchor[self.rows], draws)
+
+    def positives(self) -> Shown:
+        """Return a view of each shown positive, [Q]."""
+        at_row, at_column = self.positive_at
+        ids, places = self.batch.pair_id[self.rows], self.batch.positive[self.rows]
+        draws = [
+            view_draws(self.settings.seed, self.epoch, ids, f"positive-{column}")
+            for column in range(places.shape[1])
+        ]
+        return self._show(
+            places[at_row, at_column], torch.stack(draws, 1)[at_row.cpu(), at_column.cpu()]
+        )
+
+    def negatives(self) -> Shown:
+        """Return a view of each sample of `hard`."""
+        ids = self.batch.sample_id[self.hard]
+        return self._show(self.hard, view_draws(self.settings.seed, self.epoch, ids, "negative"))
+
+    def parents(self) -> tuple[Shown, Tensor, Tensor]:
+        """Return a view of each parent of a recipe, and where the parents of each recipe are.
+
+        Returns:
+            views of n samples, and two int64 [B, M], places among them of the first and of the
+            second parent; -1 for none.
+
+        Raises:
+            ValueError: the batch has no recipes.
+        """
+        mixes = self.batch.mixes
+        if mixes is None:
+            raise ValueError("the batch has no recipes of synthetic negatives")
+        both = torch.stack([mixes.a[self.rows], mixes.b[self.rows]])
+        used, at = torch.unique(both, return_inverse=True)
+        empty = int((used[:1] < 0).sum())
+        used = used[empty:]
+        ids = self.batch.sample_id[used]
+        draws = view_draws(self.settings.seed, self.epoch, ids, "parent")
+        first, second = at - empty
+        return self._show(used, draws), first, second
+
+    def positive_cosines(self, anchors: Tensor, positives: Tensor) -> Tensor:
+        """Return float32 [B, P], cosines of unit rows [B, d] and [Q, d]; 0 where none is shown."""
+        at_row, at_column = self.positive_at
+        cosines = anchors.new_zeros(self.positive_weight.shape)
+        cosines[at_row, at_column] = (anchors[at_row] * positives).sum(1)
+        return cosines
+
+    def allowed(self, ids: Tensor, groups: Tensor) -> Tensor:
+        """Say which candidates each anchor may be contrasted with: bool [B, M].
+
+        Args:
+            ids: int64 [M] sample ids, -1 for an empty place.
+            groups: int64 [M, C] mask groups.
+        """
+        batch, rows = self.batch, self.rows
+        known = torch.cat([batch.sample_id, batch.sample_id.new_tensor([-1])])
+        fn_ids, own = batch.fn_ids[rows], batch.groups[batch.anchor[rows]]
+        if not self.settings.mask:
+            fn_ids, own, groups = fn_ids[:, :0], own[:, :0], groups[:, :0]
+        anchors = batch.sample_id[batch.anchor[rows]]
+        masked = false_negative_mask(fn_ids, anchors, own, ids, groups, known[batch.positive[rows]])
+        for schedule in self.schedules if self.settings.mask else ():
+            masked |= schedule.masked(anchors, ids, self.progress)
+        return ~masked
+
+    def negative_weights(self, bank: Shown) -> Tensor:
+        """Return float32 [B, M]: 0 where masked, a listed negative's own weight, else 1.
+
+        Args:
+            bank: candidates; the last of them are those of `negatives()`.
+        """
+        weights = self.allowed(bank.ids, bank.groups).to(torch.float32)
+        if len(self.hard):
+            negative = self.batch.negative[self.rows]
+            at_row, at_column = (negative >= 0).nonzero(as_tuple=True)
+            first = len(bank) - len(self.hard)
+            column = first + torch.searchsorted(self.hard, negative[at_row, at_column])
+            weights[at_row, column] *= self.batch.negative_weight[self.rows][at_row, at_column]
+        return weights
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """Return the mean of losses [B] under the pairs' weights."""
+        weight = self.batch.weight[self.rows]
+        return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
+
+    def _show(self, places: Tensor, draws: Tensor) -> Shown:
+        batch = self.batch
+        images = batch.images[places]
+        if len(places):
+            images = self.settings.augmentation(images, draws.to(images.device))
+        return Shown(
+            normalise(images, IMAGE_MEAN, IMAGE_STD), batch.sample_id[places], batch.groups[places]
+        )
 
 
-def batch_loss(
-    project: Callable[[Tensor], Tensor], batch: PairBatch, epoch: int, settings: StepSettings
-) -> Tensor | None:
-    """Return the weighted mean loss of a batch, or None where no pair of it is valid.
+def drawn_weights(weight: Tensor, count: int, start: np.ndarray) -> Tensor:
+    """Draw `count` members of each row in proportion to their weights; systematic sampling.
+
+    The points (start + i) / count fall into the weights laid end to end; a member's new weight is
+    its share of the points. Its mean over `start` is its share of the weights, so a mean of losses
+    keeps its expectation (the cost trick of MSF, algorithms.md §2.2).
 
     Args:
-        project: from normalised images float32 [V, 3, H, W] to unit rows float32 [V, d].
-        batch: on the device of `project`.
-        epoch: of the batch; draws depend on it.
-        settings: of the step.
+        weight: float32 [B, P] >= 0.
+        count: points a row, at least 1.
+        start: float64 [B] in [0, 1).
+
+    Returns:
+        float32 [B, P], rows sum to 1 (to 0 where all weights are 0).
     """
-    if not bool(batch.valid.any()):
-        return None
-    views = _views(batch, epoch, settings)
-    images = settings.augmentation(batch.images[views.places], views.draws)
-    features = project(normalise(images, IMAGE_MEAN, IMAGE_STD))
-    rows = views.rows
-    anchors = features[: len(rows)]
-    at_row, at_column = views.positive_at
-    positives = features[len(rows) : len(rows) + len(at_row)]
-    similarity = anchors.new_zeros(len(rows), batch.positive.shape[1])
-    similarity[at_row, at_column] = (anchors[at_row] * positives).sum(1)
-    bank = _Bank(features, batch.sample_id[views.places], batch.groups[views.places])
-    losses = contrastive_loss(
-        similarity,
-        batch.positive_weight[rows],
-        anchors @ bank.features.T,
-        _negative_weights(batch, views, bank, settings),
-        settings.loss,
-    )
-    return weighted_mean(losses, batch.weight[rows])
+    share = weight.double().cpu().numpy()
+    total = share.sum(1, keepdims=True)
+    ends = np.cumsum(share, axis=1) / np.where(total > 0, total, 1)
+    # The sum may miss 1 by a rounding: the last member with a weight ends at 1.
+    ends[np.arange(ends.shape[1]) >= _last(share)[:, None]] = 1
+    points = np.ceil(count * ends - start[:, None])
+    drawn = np.diff(points, axis=1, prepend=np.zeros((len(points), 1))) * (total > 0)
+    return torch.from_numpy((drawn / count).astype(np.float32)).to(weight.device)
 
 
-def _views(batch: PairBatch, epoch: int, settings: StepSettings) -> _Views:
-    seed, rows = settings.seed, batch.valid.nonzero()[:, 0]
-    pair_id, positive = batch.pair_id[rows], batch.positive[rows]
-    at_row, at_column = (positive >= 0).nonzero(as_tuple=True)
-    negative = batch.negative[rows]
-    if not settings.hard_negatives:
-        negative = negative[:, :0]
-    hard = torch.unique(negative[negative >= 0])
-    places = torch.cat([batch.anchor[rows], positive[at_row, at_column], hard])
-    by_column = [
-        view_draws(seed, epoch, pair_id, f"positive-{column}")
-        for column in range(positive.shape[1])
-    ]
-    draws = torch.cat(
-        [
-            view_draws(seed, epoch, pair_id, "anchor"),
-            torch.stack(by_column, 1)[at_row.cpu(), at_column.cpu()],
-            view_draws(seed, epoch, batch.sample_id[hard], "negative"),
-        ]
-    )
-    return _Views(places, draws.to(batch.images.device), rows, (at_row, at_column), hard)
-
-
-def _negative_weights(
-    batch: PairBatch, views: _Views, bank: _Bank, settings: StepSettings
-) -> Tensor:
-    """Return float32 [B, M]: 0 where masked, a listed negative's own weight, else 1."""
-    rows = views.rows
-    ids = torch.cat([batch.sample_id, batch.sample_id.new_tensor([-1])])
-    fn_ids, groups, bank_groups = batch.fn_ids[rows], batch.groups, bank.groups
-    if not settings.mask:
-        fn_ids, groups, bank_groups = fn_ids[:, :0], groups[:, :0], bank_groups[:, :0]
-    masked = false_negative_mask(
-        fn_ids,
-        ids[batch.anchor[rows]],
-        groups[batch.anchor[rows]],
-        bank.ids,
-        bank_groups,
-        ids[batch.positive[rows]],
-    )
-    weights = (~masked).to(torch.float32)
-    hard = views.negative_places
-    if len(hard):
-        first = len(views.places) - len(hard)
-        at_row, at_column = (batch.negative[rows] >= 0).nonzero(as_tuple=True)
-        column = first + torch.searchsorted(hard, batch.negative[rows][at_row, at_column])
-        weights[at_row, column] *= batch.negative_weight[rows][at_row, at_column]
-    return weights
+def _last(share: np.ndarray) -> np.ndarray:
+    return share.shape[1] - 1 - np.argmax(share[:, ::-1] > 0, axis=1)

@@ -1,25 +1,31 @@
-"""The reference trainer: an InfoNCE loop over a stream of pairs, on one CPU or GPU."""
+"""The reference trainer: a loop over a stream of pairs, on one CPU or GPU, with any loss."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import CurateError, Interrupted
+from ..errors import CurateError, Interrupted, UsageError
+from ..fingerprint import digest
+from ..losses import DEFAULT, Loss, parse
+from ..pairset import Pairset
 from ..stream import ImageTransform, PairBatch, PairLoader, PairStream, normalise
+from .acceptance import schedules_of
 from .checkpoint import NAME, check_options, load_checkpoint, save_checkpoint
+from .columns import sample_codes
 from .evaluate import LabelledSamples, embed, knn_accuracy, labelled_samples
-from .loss import LossSettings
+from .losses import Head, Place, build_head, head_class
 from .model import build_model
 from .options import TrainOptions, TrainResult, device_named, learning_rate, uses_bf16
-from .step import IMAGE_MEAN, IMAGE_STD, StepSettings, batch_loss
+from .step import IMAGE_MEAN, IMAGE_STD, Step, StepSettings
 
 BATCH_SIZE = 128
 """Pairs a batch where neither the options nor a plan say."""
@@ -59,6 +65,7 @@ class _Run:
         self.options, self.report = options, report
         self.device = device_named(options.device)
         self.bf16 = uses_bf16(options.precision, self.device)
+        loss = _loss(root, options)
         stream = PairStream(
             root,
             options.batch_size or (0 if options.plan else BATCH_SIZE),
@@ -67,20 +74,40 @@ class _Run:
             plan=options.plan,
             split=options.split,
             transform=ImageTransform(options.image_px),
-        )
-        defaults = stream.pairset.manifest.get("loss") or {}
-        loss = LossSettings.of({**defaults, **options.loss})
-        self.settings = StepSettings(
-            loss, options.augmentation, options.seed, options.mask, options.hard_negatives
+            captions=head_class(loss.kind).captions,
+            mixes=loss.recipes,
+            schedule_batches=options.steps,
         )
         self.loader: PairLoader = stream.loader(
             options.workers, pin_memory=self.device.type == "cuda"
         )
         self.model = build_model(options.encoder, options.projection, options.seed)
-        self.model.to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay
+        self.model.bf16 = self.bf16
+        groups = stream.columns["groups"].shape[1]
+        place = Place(
+            self.model,
+            groups,
+            stream.pairset.counts["samples"],
+            partial(sample_codes, stream.pairset),
         )
+        self.head: Head = build_head(loss, place, options.seed)
+        self.model.to(self.device)
+        self.head.to(self.device)
+        drawn = options.positives_per_anchor
+        self.settings = StepSettings(
+            options.augmentation,
+            options.seed,
+            options.mask,
+            options.hard_negatives,
+            self.head.positives if drawn is None else drawn,
+        )
+        learned = [*self.model.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            [weight for weight in learned if weight.requires_grad],
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+        )
+        self.schedules = schedules_of(stream.pairset, self.device)
         self.labelled: LabelledSamples | None = None
         if options.evaluate:
             self.labelled = labelled_samples(stream.pairset, options.evaluate, options.seed)
@@ -102,6 +129,7 @@ class _Run:
         check_options(path, body["options"], self.options.deciding())
         self.loader.load_state_dict(body["stream"])
         self.model.load_state_dict(body["model"])
+        self.head.load_state_dict(body["head"])
         self.optimizer.load_state_dict(body["optimizer"])
         self.step = self.saved = body["step"]
         self.knn_before = body["knn_before"]
@@ -120,7 +148,8 @@ class _Run:
                 "split": stream.split,
                 "columns": stream.columns.place,
                 "columns_bytes": stream.columns.nbytes,
-                "loss": asdict(self.settings.loss),
+                "loss": self.head.settings.block(),
+                "positives_per_anchor": self.settings.positives,
             }
         )
         if self.step == 0:
@@ -163,27 +192,25 @@ class _Run:
                     return
 
     def _update(self, batch: PairBatch, epoch: int) -> Tensor | None:
+        if not bool(batch.valid.any()):
+            return None
         self.model.train()
+        self.head.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.options)
-        loss = batch_loss(self._project, batch, epoch, self.settings)
-        if loss is None:
-            return None
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        progress = self.step / self.options.steps
+        step = Step(batch, self.settings, epoch, progress, self.schedules)
+        with _seeded(f"{self.options.seed}/{self.step}", self.device):
+            loss = self.head(self.model, step)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.head.after(self.model, step)
         self.pairs += len(batch)
         return loss.detach()
 
-    def _project(self, images: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.model(images)
-
     def _features(self, images: Tensor) -> Tensor:
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
-        ):
+        with torch.inference_mode():
             return self.model.features(normalise(images.to(self.device), IMAGE_MEAN, IMAGE_STD))
 
     def _log(self, loss: Tensor | None, epoch: int, seconds: float) -> None:
@@ -192,8 +219,8 @@ class _Run:
         value = float(loss)
         if not math.isfinite(value):
             raise CurateError(
-                f"the loss is {value} at step {self.step}. Lower lr ({self.options.lr}) or raise "
-                f"the loss's t ({self.settings.loss.t})."
+                f"the loss is {value} at step {self.step}. Lower lr ({self.options.lr}) or soften "
+                f"the loss ({self.head.settings.block()})."
             )
         self.losses.append((self.step, value))
         self.report(
@@ -220,6 +247,7 @@ class _Run:
                 "options": self.options.deciding(),
                 "stream": self.loader.state_dict(),
                 "model": self.model.state_dict(),
+                "head": self.head.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "knn_before": self.knn_before,
             },
@@ -250,3 +278,24 @@ class _Run:
             }
         )
         return accuracy
+
+
+def _loss(root: str | Path, options: TrainOptions) -> Loss:
+    """Read the settings of the loss: the options' over the manifest's, if of one kind."""
+    if options.positives_per_anchor is not None and options.positives_per_anchor < 0:
+        raise UsageError(
+            f"positives_per_anchor={options.positives_per_anchor}; a number from 1, 0 for all."
+        )
+    own = Pairset.open(root).manifest.get("loss") or {}
+    same = options.loss.get("kind", own.get("kind", DEFAULT)) == own.get("kind", DEFAULT)
+    return parse({**own, **options.loss} if same else options.loss)
+
+
+@contextmanager
+def _seeded(purpose: str, device: torch.device) -> Iterator[None]:
+    # What a loss draws (dropout, negatives) depends on seed and step alone, so a resumed run
+    # draws the same; the caller's generators are left as they were.
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(digest(purpose)[:15], 16))
+        yield

@@ -152,7 +152,13 @@ def _graph(name: str, entry: Mapping[str, Any]) -> str:
     recall = (entry.get("recall") or {}).get("value")
     known = "recall not measured" if recall is None else f"measured recall {recall:.4f}"
     asked = f" ({entry['min_recall']:g} asked)" if entry.get("min_recall") is not None else ""
-    return f"{name}: {entry.get('k', '?')} neighbours, {known}{asked}"
+    text = f"{name}: {entry.get('k', '?')} neighbours, {known}{asked}"
+    correction = entry.get("correction")
+    if correction:
+        skewness = [correction[when]["skewness"] for when in ("before", "after")]
+        text += f"; corrected for hubs by {correction['by']}, skewness {skewness[0]:.2f} before"
+        text += f" and {skewness[1]:.2f} after"
+    return text
 
 
 def _index(name: str, entry: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..schema import NO_ID
 from .columns import Columns
 from .extras import Mixes, allowed, draw_mixes
+from .schedules import accepted_groups
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class PairBatch:
         negative_weight: float32 [B, K].
         fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor.
         sample_id: int64 [U].
-        groups: int64 [U, C], values of the manifest's mask_groups; -1 equals nothing.
+        groups: int64 [U, C], values of the manifest's mask_groups, then of its mask_schedules
+            (of the samples that are accepted at this progress); -1 equals nothing.
         weight: float32 [B], 0 where not valid.
         pair_id: int64 [B].
         valid: bool [B]; false for a pair without its anchor or without any positive, and for the
@@ -150,6 +152,7 @@ class Composition:
         rows: int64 [B], rows of `pairs`.
         valid: bool [B].
         mixes: recipes, or None.
+        progress: of the training, 0..1.
     """
 
     sample_id: np.ndarray
@@ -158,6 +161,7 @@ class Composition:
     rows: np.ndarray
     valid: np.ndarray
     mixes: Mixes | None = None
+    progress: float = 1.0
 
 
 def compose(
@@ -196,7 +200,7 @@ def compose(
         needed, places = needed[1:], places - 1
     cuts = np.cumsum([ids.shape[1] for ids in lists.values()])[:-1]
     by_list = dict(zip(lists, np.split(places, cuts, axis=1), strict=True))
-    return Composition(needed, by_list, fn_ids, rows, valid, mixes)
+    return Composition(needed, by_list, fn_ids, rows, valid, mixes, progress)
 
 
 def complete(
@@ -224,6 +228,7 @@ def complete(
     negative_weight = np.where(negative >= 0, columns["negative_weights"][rows], 0)
     valid = plan.valid & (anchor[:, 0] >= 0) & (positive >= 0).any(axis=1)
     kept = [image for image in images if image is not None]
+    groups = [columns["groups"][good], accepted_groups(columns.arrays, good, plan.progress)]
     soft = {
         name: torch.from_numpy(columns[name][rows])
         for name in ("soft_ids", "soft_targets")
@@ -238,7 +243,7 @@ def complete(
         negative_weight=torch.from_numpy(negative_weight),
         fn_ids=torch.from_numpy(plan.fn_ids),
         sample_id=torch.from_numpy(good),
-        groups=torch.from_numpy(columns["groups"][good]),
+        groups=torch.from_numpy(np.concatenate(groups, axis=1)),
         weight=torch.from_numpy(np.where(valid, columns["weight"][rows], 0)),
         pair_id=torch.from_numpy(rows.copy()),
         valid=torch.from_numpy(valid),

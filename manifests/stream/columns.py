@@ -25,6 +25,7 @@ from ..pairset import Pairset
 from ..schema import NO_ID, SAMPLES, list_matrix
 from ..tables import open_parquet
 from .extras import Allocate, extra_bytes, read_extras
+from .schedules import read_schedules, schedule_bytes
 
 _BLOCK = 1 << 20
 
@@ -50,7 +51,8 @@ class Columns:
     negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
     after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
     samples: shard (code), offset, size [N]; groups int64 [N, C] (-1 equals nothing);
-    caption_starts [N + 1] and caption_bytes, when asked for.
+    caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
+    adds.
 
     Attributes:
         arrays: the arrays.
@@ -114,6 +116,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     lists = counts["P"] * 12 + counts["K"] * 12 + counts["F"] * 8
     total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
     total += extra_bytes(pairset, request.captions)
+    total += schedule_bytes(pairset)
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -149,6 +152,7 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
     blocks = partial(_blocks, pairset, "pairs")
     methods = read_extras(pairset, blocks, remember, request.captions)
     _read_samples(pairset, request, shards, remember)
+    read_schedules(pairset, partial(_blocks, pairset, "samples"), remember)
     return Columns(arrays, tuple(splits.known), tuple(shards.known), methods=methods)
 
 

@@ -15,6 +15,7 @@ from .embeddings import check_embeddings
 from .explained import check_explained
 from .extras import check_extras
 from .files import check_files, check_manifest, check_mask_groups
+from .hubs import check_corrected_edges
 from .images import check_images
 from .join import anchors_with_edges
 from .neighbors import check_neighbors
@@ -80,6 +81,7 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("neighbors", ("samples", "selection", *graphs), check_neighbors),
         ("clusters", ("samples",), check_clusters),
         ("edges", ("samples", "edges"), check_edges),
+        ("corrections", ("edges", *graphs), check_corrected_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
         ("explanations", ("samples", "edges", "pairs", *clusters), _check_explanations),
         ("plans", ("samples", "pairs"), check_plans),

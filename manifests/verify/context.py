@@ -17,8 +17,10 @@ from ..codes import encode
 from ..errors import PairsetError
 from ..fingerprint import draw_uint64
 from ..pairset import Pairset
-from ..schema import list_matrix
+from ..schema import NEIGHBORS_PREFIX, list_matrix
 from ..vectors import VectorStore, pair_similarity
+from .labels import Labels
+from .lists import NeighborLists
 from .result import Notes
 
 TOLERANCE = 5e-3
@@ -35,6 +37,7 @@ class Context:
         notes: where findings go.
         deep: look at every image, hash and similarity, not at a sample of them.
         broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
+        counted: what a rule counts over all blocks, int64 [N] by miner.
     """
 
     pairset: Pairset
@@ -43,6 +46,8 @@ class Context:
     broken: set[str] = field(default_factory=set)
     held: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     """Columns that several checks look up by sample: those of clusters, 8 bytes a sample each."""
+    counted: dict[str, np.ndarray] = field(default_factory=dict)
+    _lists: dict[str, NeighborLists] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -80,6 +85,11 @@ class Context:
                 kept[ids[self.in_range(ids)]] = False
         return kept
 
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of all samples."""
+        return Labels.of(self.pairset)
+
     def blocks(self, table: str, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield (first row, at most 8192 rows) over a table."""
         first = 0
@@ -95,6 +105,15 @@ class Context:
             return self.pairset.vectors(space)
         except PairsetError:
             return None
+
+    def lists(self, graph: str) -> NeighborLists | None:
+        """Open the neighbour lists of a graph, or return None where they are not sound."""
+        table = f"{NEIGHBORS_PREFIX}{graph}"
+        if table in self.broken or table not in self.pairset.manifest["tables"]:
+            return None
+        if graph not in self._lists:
+            self._lists[graph] = NeighborLists(self.pairset, graph)
+        return self._lists[graph]
 
     def in_range(self, ids: np.ndarray) -> np.ndarray:
         """Say which ids name a sample."""

@@ -177,7 +177,9 @@ def _check_order(context: Context, block: EdgeBlock) -> None:
         np.r_[False, same & (after > before)],
         "more similar than the rank before",
     )
+    # Corrected similarities that differ by less than a float32 can say are no ties.
     tie = same & (after == before) & (block.other[1:] < block.other[:-1])
+    tie &= ~(block.similarity[1:] != block.similarity[:-1]) | np.isnan(block.similarity[1:])
     _note(context, block, "tie", np.r_[False, tie], "ties break by id")
 
 

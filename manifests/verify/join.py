@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason", "weight", "valid_from", "text"),
+    *("action", "reason", "weight", "valid_from", "text", "corrected_similarity"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -49,6 +49,7 @@ class Edges:
     weight: np.ndarray
     valid_from: np.ndarray
     text: np.ndarray
+    corrected_similarity: np.ndarray
 
     @classmethod
     def of(cls, context: Context, first: int, table: pa.Table) -> Edges:
@@ -69,6 +70,7 @@ class Edges:
             table["weight"].to_numpy(),
             table["valid_from"].to_numpy(),
             _texts(table["text"]),
+            floats(table["corrected_similarity"]),
         )
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from ..schema import NO_ID
 from ..statistics import wilson_interval
 from ..vectors import VectorStore
 from .context import TOLERANCE, Context, drawn, matrix
+from .hubs import check_means, corrected, penalties
 
 _TIE = 1e-5
 """A neighbour this near to the last exact one counts as found: BLAS rounds differently."""
@@ -23,18 +24,26 @@ def check_neighbors(context: Context) -> None:
             continue
         graph = table.removeprefix("neighbors/")
         width = int(context.pairset.manifest["neighbors"][graph]["k"])
-        expected = 0
+        expected, penalty = 0, penalties(context, graph)
         for first, block in context.blocks(table, ["sample_id", "neighbor_ids", "similarities"]):
-            _check_block(context, table, first, block, width)
+            _check_block(context, table, first, block, width, penalty)
             expected += block.num_rows
         if expected != context.samples:
             message = f"{expected} rows, there are {context.samples} samples"
             context.notes.add("neighbor-rows", table, None, message)
         else:
-            _check_recall(context, table, graph, width)
+            _check_recall(context, table, graph, width, penalty)
+            check_means(context, table, graph)
 
 
-def _check_block(context: Context, table: str, first: int, block: pa.Table, width: int) -> None:
+def _check_block(
+    context: Context,
+    table: str,
+    first: int,
+    block: pa.Table,
+    width: int,
+    penalty: np.ndarray | None,
+) -> None:
     rows = np.arange(first, first + block.num_rows)
     sample = block["sample_id"].to_numpy()
     ids = matrix(block, "neighbor_ids", width)
@@ -50,7 +59,9 @@ def _check_block(context: Context, table: str, first: int, block: pa.Table, widt
     _note(context, table, first, "id-range", ~there & (ids != NO_ID), ids, "no such sample")
     there &= context.in_range(rows)[:, None]
     _check_members(context, table, first, rows, np.where(there, ids, NO_ID))
-    _check_order(context, table, first, ids, similarities)
+    _check_order(context, table, first, ids, corrected(similarities, ids, penalty))
+    filled = (ids == NO_ID) & (similarities != 0)
+    context.notes.rows("padding", table, filled, first, lambda _: "a similarity in an empty place")
     _check_similarity(context, table, first, np.where(there, ids, NO_ID), similarities)
 
 
@@ -98,8 +109,6 @@ def _check_order(
     notes, there = context.notes, ids != NO_ID
     gap = there[:, 1:] & ~there[:, :-1]
     notes.rows("padding", table, gap, first, lambda _: "an empty place before a neighbor")
-    filled = ~there & (similarities != 0)
-    notes.rows("padding", table, filled, first, lambda _: "a similarity in an empty place")
     before, after = similarities[:, :-1], similarities[:, 1:]
     rising = there[:, 1:] & (after > before)
     _note(context, table, first, "order", rising, ids[:, 1:], "more similar than the one before")
@@ -134,7 +143,9 @@ def _check_similarity(
     context.notes.looked_at("neighbor similarities", len(found))
 
 
-def _check_recall(context: Context, table: str, graph: str, width: int) -> None:
+def _check_recall(
+    context: Context, table: str, graph: str, width: int, penalty: np.ndarray | None
+) -> None:
     """Compare drawn lists with exact search; fail if the 95 % interval lies below what was asked.
 
     The interval takes each row's share as one draw, which is on the wide side (Wilson 1927).
@@ -147,12 +158,13 @@ def _check_recall(context: Context, table: str, graph: str, width: int) -> None:
         return
     k = min(int((entry.get("recall") or {}).get("k", width)), width)
     probes = drawn(context.samples, _PROBES, table)
-    best = _exact(context, query, bank, probes, k)
+    best = _exact(context, query, bank, probes, k, penalty)
     listed = _listed(context, table, probes, width)[:, :k]
     found = context.dots(graph, np.repeat(probes, k), np.maximum(listed, 0).reshape(-1))
     if found is None:
         return
-    scores = np.where(listed != NO_ID, found.reshape(listed.shape), -np.inf)
+    scores = corrected(found.reshape(listed.shape), listed, penalty)
+    scores = np.where(listed != NO_ID, scores, -np.inf)
     reached = np.isfinite(best)
     last = np.where(reached, best, np.inf).min(axis=1, initial=np.inf)
     exact = reached.sum(axis=1)
@@ -169,7 +181,12 @@ def _check_recall(context: Context, table: str, graph: str, width: int) -> None:
 
 
 def _exact(
-    context: Context, query: VectorStore, bank: VectorStore, probes: np.ndarray, k: int
+    context: Context,
+    query: VectorStore,
+    bank: VectorStore,
+    probes: np.ndarray,
+    k: int,
+    penalty: np.ndarray | None,
 ) -> np.ndarray:
     """Return float32 [probes, k]: the largest similarities of allowed samples, -inf where fewer."""
     group, (_, split) = context.group_id, context.splits
@@ -177,7 +194,7 @@ def _exact(
     best = np.full((len(probes), k), -np.inf, np.float32)
     for start, block in bank.blocks():
         ids = np.arange(start, start + len(block))
-        scores = asked @ block.T
+        scores = asked @ block.T - (0 if penalty is None else penalty[ids])
         allowed = (group[ids] != group[probes][:, None]) & (split[ids] == split[probes][:, None])
         allowed &= np.outer(asked.any(axis=1), block.any(axis=1))
         allowed &= np.outer(context.kept[probes], context.kept[ids])

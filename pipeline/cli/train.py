@@ -24,6 +24,18 @@ from .common import echo_json, guarded, json_option
 @click.option("--lr", type=float, default=1e-3, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--loss",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Setting of the loss; repeatable.",
+)
+@click.option(
+    "--positives",
+    type=click.IntRange(0),
+    help="Positives an anchor draws each time; 0 for all [what suits the loss].",
+)
 @click.option("--no-mask", is_flag=True, help="Contrast false negatives too (for comparison).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @json_option
@@ -40,19 +52,23 @@ def command(
     lr: float,
     device: str,
     workers: int,
+    settings: tuple[str, ...],
+    positives: int | None,
     no_mask: bool,
     seed: int,
     as_json: bool,
 ) -> None:
-    r"""Train a small InfoNCE model on the pairs, with mask and kNN evaluation. Resumes by itself.
+    r"""Train a small model with the pairset's loss, mask and kNN evaluation. Resumes by itself.
 
     \b
     Example:
       curate train out --steps 300
       curate train out --order plan --plan b3
+      curate train out --loss t=0.2 --loss beta=1
+      curate train out --loss kind=byol -d out/byol
     """
     from ...manifests.consumer import TrainOptions, train
-    from ..training import line, summary
+    from ..training import line, loss_settings, summary
 
     options = TrainOptions(
         folder=dest or out / "train",
@@ -63,6 +79,8 @@ def command(
         image_px=px,
         encoder=encoder,
         lr=lr,
+        loss=loss_settings(settings),
+        positives_per_anchor=positives,
         mask=not no_mask,
         device=device,
         workers=workers,

@@ -203,8 +203,9 @@ class FinalEdges(Final):
 
 
 class FinalNeighbors(Final):
-    """`neighbors/<graph>`. Inputs: samples, graph."""
+    """`neighbors/<graph>`. Inputs: samples, graph; hubs for a corrected graph."""
 
+    version = 2
     graph: str
 
     @property
@@ -231,6 +232,10 @@ class FinalNeighbors(Final):
             padded_list(ids, IDS),
             padded_list(found, FLOATS),
         ]
+        hubs = inputs.get("hubs")
+        for side in ("query.npy", "bank.npy"):
+            nothing = pa.nulls(len(ids), pa.float32())
+            columns.append(nothing if hubs is None else pa.array(hubs.array(part, side)))
         return pa.table(columns, schema=NEIGHBORS)
 
 

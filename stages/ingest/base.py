@@ -29,13 +29,21 @@ class Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str | None = None
+    """The name of a sample; null for what the format names it by."""
     image: str | None = None
+    """The image, its path or URL."""
     caption: str | list[str] | None = None
+    """One caption or several, in one field or in several fields."""
     label: str | None = None
+    """One label."""
     labels: str | None = None
+    """A list of labels."""
     split: str | None = None
+    """The split."""
     uid: str | None = None
+    """DataComp's uid."""
     attributes: dict[str, str] = Field(default_factory=dict)
+    """Name of each attribute and its field."""
 
 
 @dataclass(frozen=True)

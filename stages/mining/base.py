@@ -18,6 +18,7 @@ from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ...manifests.vectors import pair_similarity
 from ..base import Component
 from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
+from .prepare import Preparation, PreparedRows
 
 __all__ = [
     "TAKEN",
@@ -29,6 +30,8 @@ __all__ = [
     "LabelSets",
     "Miner",
     "Pool",
+    "Preparation",
+    "PreparedRows",
     "RowIndex",
     "SampleColumns",
     "Vectors",
@@ -61,7 +64,8 @@ class Graph(Protocol):
     def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
 
-        Falling similarity, ties by id. Self, its near-duplicates and other splits are not in it.
+        Falling similarity, ties by id (a graph corrected for hubs falls by the corrected one; these
+        are cosines). Self, its near-duplicates and other splits are not in it.
         With `depth`, only the first that many columns.
         """
         ...
@@ -184,6 +188,7 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        prepared: what the miner asked for in `preparations`, by the same names.
         captions: all captions of each anchor, for miners that read them.
         twin_captions: all captions of each anchor's near-duplicates, likewise.
         seed: seed of the run; draws go through `manifests.fingerprint.draw_uniform` keyed by
@@ -199,6 +204,7 @@ class Block:
     false_negatives: EdgeLists
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    prepared: Mapping[str, PreparedRows] = field(default_factory=dict)
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
     twin_captions: Sequence[Sequence[str]] = ()
@@ -218,6 +224,7 @@ class Decisions:
         positive_similarity: float32 [A] the similarity that margins were held against, or None.
         corrected: float32 [A, K] corrected similarities, or None.
         action: action of taken false negatives, else None.
+        actions: text [A, K], the action of each, where they differ; `action` is None then.
         valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
         texts: object [A, K] of str or None: captions that the miner made, each at a place where
             `ids` is -1. None for miners that make none.
@@ -232,6 +239,7 @@ class Decisions:
     positive_similarity: np.ndarray | None = None
     corrected: np.ndarray | None = None
     action: str | None = None
+    actions: np.ndarray | None = None
     valid_from: np.ndarray | None = None
     texts: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -274,6 +282,11 @@ class Miner(Component, abc.ABC):
     def space_names(self) -> Sequence[str]:
         """Spaces whose vectors the miner reads."""
         return ()
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """Tables that are made before the miner runs; a name says all that decides one."""
+        return {}
 
     @property
     def cluster_names(self) -> Sequence[str]:

@@ -17,6 +17,7 @@ from .base import TAKEN, Block, Decisions, EdgeLists, Miner, refuse
 
 MASKING = (str(Action.ELIMINATE), str(Action.ATTRACT))
 """Actions of false negatives that are never contrasted."""
+_ACTIONS: tuple[str | None, ...] = (None, *(str(action) for action in Action))
 _READ = ("anchor_id", "other_id", "role", "similarity", "weight", "action")
 
 
@@ -118,7 +119,10 @@ def _refuse_listed(reasons: np.ndarray, ids: np.ndarray, lists: EdgeLists, reaso
 
 def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
     shape = decisions.ids.shape
-    arrays = ("reasons", "similarities", "ranks", "weights", "corrected", "valid_from", "texts")
+    arrays = (
+        *("reasons", "similarities", "ranks", "weights", "corrected", "valid_from", "texts"),
+        "actions",
+    )
     for name in arrays:
         value = getattr(decisions, name)
         if value is not None and value.shape != shape:
@@ -150,21 +154,32 @@ def edge_table(origin: Origin, block: Block, decisions: Decisions) -> pa.Table:
     rows, places = np.nonzero(decisions.there)
     taken = decisions.reasons[rows, places] == TAKEN
     twin = np.zeros(len(rows), bool)
-    if decisions.action == str(Action.ATTRACT):
-        again = np.flatnonzero(taken)
+    acts = _actions(decisions)
+    again = np.flatnonzero(taken & (acts[rows, places] == _ACTIONS.index(Action.ATTRACT)))
+    if len(again):
         order = np.argsort(np.concatenate([rows, rows[again]]), kind="stable")
         twin = np.concatenate([twin, np.ones(len(again), bool)])[order]
         places = np.concatenate([places, places[again]])[order]
         taken = np.concatenate([taken, taken[again]])[order]
         rows = np.concatenate([rows, rows[again]])[order]
     columns = _numbers(block, decisions, rows, places)
-    columns |= _names(origin, decisions, taken, twin)
+    columns |= _names(origin, np.where(taken & ~twin, acts[rows, places], 0), taken, twin)
     columns["reason"] = _choose([str(r) for r in REASONS], decisions.reasons[rows, places])
     texts = decisions.texts
     size = len(rows)
     columns["text"] = pa.array([None] * size if texts is None else texts[rows, places], pa.string())
     columns["asset"] = pa.nulls(size, pa.string())
     return pa.table([columns[name] for name in EDGES.names], schema=EDGES)
+
+
+def _actions(decisions: Decisions) -> np.ndarray:
+    """Return int8 [A, K]: the place in `_ACTIONS` of what becomes of each candidate if taken."""
+    if decisions.actions is None:
+        return np.full(decisions.ids.shape, _ACTIONS.index(decisions.action), np.int8)
+    out = np.zeros(decisions.ids.shape, np.int8)
+    for code, action in enumerate(_ACTIONS[1:], 1):
+        out[decisions.actions == action] = code
+    return out
 
 
 def _numbers(
@@ -198,16 +213,15 @@ def _or_null(values: np.ndarray) -> pa.Array:
 
 
 def _names(
-    origin: Origin, decisions: Decisions, taken: np.ndarray, twin: np.ndarray
+    origin: Origin, acts: np.ndarray, taken: np.ndarray, twin: np.ndarray
 ) -> dict[str, pa.Array]:
     roles = [str(Role.REFUSED), str(origin.role), str(Role.POSITIVE)]
-    acts = taken & ~twin if decisions.action else np.zeros(len(taken), bool)
     size = len(taken)
     return {
         "role": _choose(roles, np.where(twin, 2, taken)),
         "miner": _constant(origin.id, size),
         "space": _constant(origin.space, size),
-        "action": _choose([None, decisions.action], acts),
+        "action": _choose(_ACTIONS, acts),
         "round": pa.array(np.full(size, origin.round, np.int32)),
     }
 

@@ -19,7 +19,9 @@ from .base_mixer import Mixer
 from .captions import Captions
 from .clusters import CLUSTER_BYTES, ClusterStore
 from .columns import BYTES_A_SAMPLE, Columns
+from .corrected import Correction, with_corrected
 from .edges import Origin, edge_table, gated, read_edges, refused_counts
+from .prepare import StoredRows
 
 MASKED_MOST = 0.05
 """Largest share of all ordered pairs that may be masked."""
@@ -32,8 +34,9 @@ class Mine(Stage):
 
     Inputs:
         samples, groups: always.
-        graph:<graph>, vectors:<space>, calibrate:<graph>, clusters:<name>, ranks:<name>: what the
-            miner names.
+        graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
+            ranks:<name>: what the miner names.
+        hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
         selected: where samples were selected; the others are no anchors and no candidates.
 
@@ -65,11 +68,17 @@ class Mine(Stage):
         """
         seed = seed_of(self.seed, self.id, self.round)
         block_of = open_blocks(inputs, self.miner, seed, self._thresholds(inputs))
+        corrections = {
+            key.removeprefix("hubs:"): Correction.of(artifact)
+            for key, artifact in inputs.items()
+            if key.startswith("hubs:")
+        }
         origin = Origin(self.id, self.miner.role, self.miner.edge_space, self.round)
 
         def mine_part(task: Task) -> Output:
             block = block_of(task.part)
             decisions = gated(self.miner, block, self.miner.mine(block))
+            decisions = with_corrected(self.miner, block.anchors, decisions, corrections)
             table = edge_table(origin, block, decisions)
             return Output(table.num_rows, {"parquet": table}, _facts(block, decisions))
 
@@ -131,6 +140,11 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    asked = miner.preparations if isinstance(miner, Miner) else {}
+    prepared = {
+        name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
+        for name, stage in asked.items()
+    }
     clusters = {
         name: ClusterStore.of(name, inputs[f"clusters:{name}"], inputs[f"ranks:{name}"], columns)
         for name in (miner.cluster_names if isinstance(miner, Miner) else ())
@@ -152,6 +166,7 @@ def open_blocks(
             false_negatives=lists[Role.FALSE_NEGATIVE],
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
+            prepared=prepared,
             seed=seed,
             captions=captions.own(part, anchors - starts[part]) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),

@@ -9,12 +9,13 @@ import numpy as np
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.schema import NO_ID
-from ...manifests.vectors import Rows, widen
+from ...manifests.vectors import widen
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .exact import Gate, scan
 from .folds import Folds, findable, fold, kept_samples, split_codes
 from .index import equal_rows
 from .join import search_resources
+from .lifted import cosines, lift_queries, open_bank
 from .ranking import keep_lists
 
 Gated = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -28,11 +29,11 @@ class Graph(Stage):
     excluded, until it has k or nothing else may be found. So a list shorter than k means that
     there are no more candidates.
 
-    Inputs: `join`, `groups`, `samples`, `query`, `bank`, `index`, and `selected` where samples
-    were selected: the others have empty lists and stand in none.
-    Files: "ids.npy" int64 [rows, k] by falling similarity, ties by id, -1 fill; "sims.npy"
-    float32, 0 where the id is -1. Facts: searched_again (rows), short_rows (rows that may ask and
-    still have fewer than k).
+    Inputs: `join`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph, and
+    `selected` where samples were selected: the others have empty lists and stand in none.
+    Files: "ids.npy" int64 [rows, k] by falling (corrected) similarity, ties by id, -1 fill;
+    "sims.npy" float32 cosines, 0 where the id is -1. Facts: searched_again (rows), short_rows
+    (rows that may ask and still have fewer than k).
 
     Attributes:
         graph: "<query space>><bank space>".
@@ -91,7 +92,7 @@ def group_ids(groups: Artifact) -> np.ndarray:
 def open_gated(inputs: Inputs, groups: np.ndarray) -> Gated:
     """Open the bank for exact search behind every gate: split, selection, no self, no own group."""
     first = findable(equal_rows(inputs["index"]), kept_samples(inputs.get("selected")))
-    folds = fold(Rows.of(inputs["bank"]), first, split_codes(inputs["samples"]), groups)
+    folds = fold(open_bank(inputs), first, split_codes(inputs["samples"]), groups)
 
     def gated(queries: np.ndarray, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return gated_search(queries, own, k, folds, groups)
@@ -103,6 +104,8 @@ def gated_search(
     queries: np.ndarray, own: np.ndarray, k: int, folds: Folds, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k nearest rows of the own split that are not of the own group, exactly.
+
+    Nearest by corrected similarity where the bank is lifted; the similarities are cosines anyway.
 
     Args:
         queries: float32 [n, d], unit rows.
@@ -120,6 +123,7 @@ def gated_search(
     for code, pool in folds.pools.items():
         rows = np.flatnonzero(codes == code)
         gate = Gate(groups[own[rows]], groups)
-        found = scan(queries[rows], pool, k + 1, gate=gate)
-        ids[rows], sims[rows] = folds.unfold(*found, own[rows], k)
+        found = scan(lift_queries(queries[rows], pool.bank), pool, k + 1, gate=gate)
+        ids[rows], scores = folds.unfold(*found, own[rows], k)
+        sims[rows] = cosines(queries[rows], ids[rows], scores, pool.bank)
     return ids, sims

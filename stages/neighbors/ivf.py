@@ -19,6 +19,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
 from .exact import Pool, nearest, scan
 from .folds import Folds
+from .lifted import Lifted
 from .ranking import Best, Held
 
 LISTS = 4
@@ -89,7 +90,9 @@ def centroids_of(index: faiss.IndexIVF) -> np.ndarray:
 def choose_lists(vectors: np.ndarray, centroids: np.ndarray, count: int) -> np.ndarray:
     """Return the `count` nearest lists of each vector, nearest first, int64 [n, count]."""
     pool = Pool(Held(centroids), np.arange(len(centroids)))
-    return nearest(vectors, pool, count, "cpu")[0]
+    # Lists are cells of the space itself: the last number of lifted rows is not asked.
+    plain = np.ascontiguousarray(vectors[:, : centroids.shape[1]])
+    return nearest(plain, pool, count, "cpu")[0]
 
 
 def search(
@@ -103,7 +106,7 @@ def search(
     """Return the `length` nearest folds of each query within its lists and its split.
 
     Args:
-        queries: float32 [n, d], unit rows.
+        queries: float32 [n, d], unit rows; lifted where the folds' bank is.
         splits: int32 [n], split code of each query.
         probes: int64 [n, nprobe], lists to look into, nearest first.
         shards: indexes with the same centroids, searched one after the other.
@@ -200,5 +203,8 @@ def _members(index: faiss.IndexIVF, number: int, folds: Folds) -> tuple[np.ndarr
     """Return the ids and vectors of a list, folds only."""
     ids, codes = get_invlist(index.invlists, number)
     heads = np.flatnonzero(folds.fold_of[ids] >= 0)
-    halves = codes.reshape(len(ids), index.code_size)[heads].view(np.float16)
-    return ids[heads], widen(halves)
+    vectors = widen(codes.reshape(len(ids), index.code_size)[heads].view(np.float16))
+    bank = next(iter(folds.pools.values())).bank
+    if isinstance(bank, Lifted):
+        vectors = bank.lift(vectors, ids[heads])
+    return ids[heads], vectors

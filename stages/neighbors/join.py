@@ -17,6 +17,7 @@ from . import ivf
 from .exact import BLOCK_ROWS, Device, nearest
 from .folds import Folds, findable, fold, kept_samples, split_codes
 from .index import PROBE_QUERIES, aim, equal_rows
+from .lifted import cosines, lift_queries, open_bank
 
 Search = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 """(queries float32 [n, d], split codes int32 [n], length) -> lists of folds."""
@@ -29,9 +30,10 @@ class Join(Stage):
     Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out. What a
     selection dropped neither finds nor is found.
 
-    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space), and `selected`
-    where samples were selected.
-    Files: "ids.npy" int64 [rows, k + overfetch] by falling similarity, ties by id, -1 fill;
+    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space); `selected` where
+    samples were selected; for a corrected graph also `hubs` and `groups`.
+    Files: "ids.npy" int64 [rows, k + overfetch] by falling (corrected) similarity, ties by id, -1
+    fill;
     "sims.npy" float32, 0 where the id is -1. Facts: exact, queries (rows with a vector), and for
     inverted files nprobe and probe_recall.
 
@@ -62,9 +64,11 @@ class Join(Stage):
         """Open the bank and return the search."""
         query, samples = inputs["query"], inputs["samples"]
         splits = split_codes(samples)
-        bank = Rows.of(inputs["bank"])
-        kept = kept_samples(inputs.get("selected"))
-        folds = fold(bank, findable(equal_rows(inputs["index"]), kept), splits)
+        bank, kept = open_bank(inputs), kept_samples(inputs.get("selected"))
+        # Equal vectors are one row for the search only where what is taken off is equal too.
+        groups = inputs["groups"] if "hubs" in inputs else None
+        apart = None if groups is None else groups.array(groups.parts[0])
+        folds = fold(bank, findable(equal_rows(inputs["index"]), kept), splits, apart)
         search, facts = self._search(inputs, folds)
         starts = dict(zip(query.parts, query.starts(), strict=False))
         length = self.k + self.overfetch
@@ -76,8 +80,10 @@ class Join(Stage):
             asked = np.flatnonzero(asks)
             ids = np.full((len(vectors), length), NO_ID, np.int64)
             sims = np.zeros((len(vectors), length), np.float32)
-            found = search(vectors[asked], splits[own[asked]], length + 1)
-            ids[asked], sims[asked] = folds.unfold(*found, own[asked], length)
+            lifted = lift_queries(vectors[asked], bank)
+            found = search(lifted, splits[own[asked]], length + 1)
+            ids[asked], scores = folds.unfold(*found, own[asked], length)
+            sims[asked] = cosines(vectors[asked], ids[asked], scores, bank)
             files = {"ids.npy": ids, "sims.npy": sims}
             return Output(len(ids), files, {**facts, "queries": len(asked)})
 
@@ -113,23 +119,23 @@ class Join(Stage):
         return search
 
     def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
-        """Take the index's choice, or choose for queries of another space or for a selection."""
+        """Take the index's choice, or choose for other queries: of another space or selected."""
         facts = inputs["index"].receipts[0].facts
         kept = kept_samples(inputs.get("selected"))
-        own = inputs["query"].fingerprint == inputs["bank"].fingerprint
-        if own and kept is None:
+        alike = inputs["query"].fingerprint == inputs["bank"].fingerprint
+        if alike and kept is None and "hubs" not in inputs:
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
         valid = valid if kept is None else valid[kept[valid]]
         chosen = draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
-            widen(rows.take(chosen)),
+            lift_queries(widen(rows.take(chosen)), open_bank(inputs)),
             folds.splits[chosen],
             centroids,
             folds,
             aim(facts["min_recall"]),
-            (int(own), int(own) + self.k),
+            (1, self.k + 1) if alike else (0, self.k),
         )
         return probes, round(recall, 4)
 

@@ -7,7 +7,7 @@ batch. So every similarity that is kept is computed again by `pair_similarity`, 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,15 @@ class RowSource(Protocol):
         ...
 
 
+@runtime_checkable
+class Comparing(Protocol):
+    """A bank whose similarity is more than a cosine (`Lifted`)."""
+
+    def compare(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return float32 [n] of pairs float32 [n, d], the same bits everywhere."""
+        ...
+
+
 class Held:
     """Rows that stand in memory (centroids)."""
 
@@ -45,6 +54,8 @@ def similarities(
 ) -> np.ndarray:
     """Return the similarity of queries[rows[i]] and bank row ids[i], the same bits everywhere.
 
+    A lifted bank's is the corrected one.
+
     Gathers 16,384 bank rows at a time.
 
     Args:
@@ -56,13 +67,14 @@ def similarities(
     Returns:
         float32 [p].
     """
+    compare = bank.compare if isinstance(bank, Comparing) else pair_similarity
     out = np.empty(len(rows), np.float32)
     step = max(1, _CACHED_VALUES // max(1, queries.shape[1]))
     for start in range(0, len(rows), _GATHER_PAIRS):
         halves = bank.take(ids[start : start + _GATHER_PAIRS])
         for low in range(0, len(halves), step):
             at = slice(start + low, start + min(low + step, len(halves)))
-            out[at] = pair_similarity(queries[rows[at]], widen(halves[low : low + step]))
+            out[at] = compare(queries[rows[at]], widen(halves[low : low + step]))
     return out
 
 

@@ -27,10 +27,13 @@ class Recall(Stage):
     the mean over all queries of the probe that have neighbours. The interval is Wilson's with one
     draw a query: a share within [0, 1] varies no more than a coin, so it is on the wide side.
 
-    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`, and `selected` where samples
-    were selected: the others are neither asked nor counted among the hubs.
+    Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph,
+    whose recall is that of the corrected ranking; `selected` where samples were selected: the
+    others are neither asked nor counted among the hubs.
     One part: "parquet" with one row a query of the probe (sample_id, found, exact). Facts: recall
-    {value, k, queries, low, high}, and hubness {skewness, top1_share, max, orphans}.
+    {value, k, queries, low, high}, hubness {skewness, top1_share, max, orphans}, and for a
+    corrected graph correction: what `Hubs` says, and the hubness of the exact lists of the probe
+    before and after.
 
     Attributes:
         graph: "<query space>><bank space>".
@@ -69,7 +72,10 @@ class Recall(Stage):
             counts = occurrences(inputs["graph"], int(inputs["samples"].starts()[-1]))
             kept = kept_samples(inputs.get("selected"))
             counts = counts if kept is None else counts[kept]
-            return Output.of(table, recall=recall, hubness=hubness(counts))
+            facts: dict[str, Any] = {"recall": recall, "hubness": hubness(counts)}
+            if "hubs" in inputs:
+                facts["correction"] = self._correction(inputs, int(inputs["samples"].starts()[-1]))
+            return Output.of(table, **facts)
 
         return run
 
@@ -85,6 +91,19 @@ class Recall(Stage):
         known = truth != NO_ID
         columns = {"found": (hits & known).sum(axis=1), "exact": known.sum(axis=1)}
         return pa.table({"sample_id": chosen, **columns})
+
+    def _correction(self, inputs: Inputs, count: int) -> dict[str, Any]:
+        """Say what was corrected, and how uneven exact lists of the probe are without and with."""
+        raw = {name: artifact for name, artifact in inputs.items() if name != "hubs"}
+        query, groups = Rows.of(inputs["query"]), group_ids(inputs["groups"])
+        kept = kept_samples(inputs.get("selected"))
+        chosen = self._drawn(query, kept)
+        told = dict(inputs["hubs"].receipts[0].facts) if inputs["hubs"].receipts else {}
+        for when, given in (("before", raw), ("after", inputs)):
+            lists = open_gated(given, groups)(widen(query.take(chosen)), chosen, self.k)[0]
+            counts = np.bincount(lists[lists != NO_ID], minlength=count)
+            told[when] = hubness(counts if kept is None else counts[kept])
+        return {**told, "queries": len(chosen)}
 
     def _drawn(self, query: Rows, kept: np.ndarray | None) -> np.ndarray:
         valid = rows_with_vector(query)

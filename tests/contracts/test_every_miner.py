@@ -92,13 +92,12 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
     split = (np.arange(n) % 3 == 0).astype(np.int32)
     label = (np.arange(n) % (classes + 1) - 1).astype(np.int32)
     split[group != np.arange(n)] = split[group[group != np.arange(n)]]
-    sims = (vectors[:, None] * vectors[None]).sum(-1, dtype=np.float32)
-    there = vectors.any(axis=1)
-    allowed = (split[:, None] == split) & (group[:, None] != group) & there & there[:, None]
-    ids, found = np.full((n, k), -1, np.int64), np.zeros((n, k), np.float32)
-    for i in range(n):
-        order = [j for j in np.lexsort((np.arange(n), -sims[i])) if allowed[i, j]][:k]
-        ids[i, : len(order)], found[i, : len(order)] = order, sims[i, order]
+    captions = np.roll(vectors, 1, axis=0)
+    graphs = {
+        "image>image": ListGraph(*lists_of(vectors, group, split, k)),
+        "caption>caption": ListGraph(*lists_of(captions, group, split, k)),
+    }
+    ids = graphs["image>image"].ids
     known = label >= 0
     sets = LabelSets(np.concatenate([[0], np.cumsum(known)]), label[known], classes)
     columns = Columns(n, {"group_id": group, "split": split, "label": label}, {"labels": sets})
@@ -112,8 +111,8 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
     return Block(
         anchors=anchors,
         samples=columns,
-        graphs={"image>image": ListGraph(ids, found)},
-        vectors={"image": ArrayVectors(vectors)},
+        graphs=graphs,
+        vectors={"image": ArrayVectors(vectors), "caption": ArrayVectors(captions)},
         positives=lists[0],
         false_negatives=lists[1],
         negatives=EdgeLists.none(len(anchors)),
@@ -121,8 +120,20 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         seed=3,
         captions=[CAPTIONS[i % len(CAPTIONS)] for i in anchors],
         twin_captions=[CAPTIONS[(i + 1) % len(CAPTIONS)] if i < 4 else [] for i in anchors],
-        clusters={"image": CodedClusters(columns, there)},
+        clusters={"image": CodedClusters(columns, vectors.any(axis=1))},
     )
+
+
+def lists_of(vectors, group, split, k):
+    n = len(vectors)
+    sims = (vectors[:, None] * vectors[None]).sum(-1, dtype=np.float32)
+    there = vectors.any(axis=1)
+    allowed = (split[:, None] == split) & (group[:, None] != group) & there & there[:, None]
+    ids, found = np.full((n, k), -1, np.int64), np.zeros((n, k), np.float32)
+    for i in range(n):
+        order = [j for j in np.lexsort((np.arange(n), -sims[i])) if allowed[i, j]][:k]
+        ids[i, : len(order)], found[i, : len(order)] = order, sims[i, order]
+    return ids, found
 
 
 def vectors_of(kind, n=N):
@@ -147,15 +158,32 @@ def miner(request) -> Miner:
 
 
 @pytest.fixture(params=["plain", "ties", "equal", "opposed", "zero"])
-def block(request) -> Block:
-    return block_of(vectors_of(request.param), k=16)
+def block(request, miner) -> Block:
+    return prepared(miner, block_of(vectors_of(request.param), k=16))
+
+
+def prepared(miner, block) -> Block:
+    """Make what the miner wants beforehand, in memory."""
+    made = {
+        name: stage.computed(block.graphs, block.vectors, block.samples.count)
+        for name, stage in miner.preparations.items()
+    }
+    return dataclasses.replace(block, prepared=made)
 
 
 def well_formed(miner, block, found):
     shape = found.ids.shape
     assert shape[0] == len(block.anchors)
     assert (found.ids.dtype, found.reasons.dtype) == (np.int64, np.uint8)
-    for name in ("reasons", "similarities", "ranks", "weights", "corrected", "valid_from"):
+    for name in (
+        "reasons",
+        "similarities",
+        "ranks",
+        "weights",
+        "corrected",
+        "valid_from",
+        "actions",
+    ):
         value = getattr(found, name)
         assert value is None or value.shape == shape, name
     there = found.ids >= 0
@@ -202,7 +230,7 @@ def test_it_takes_nothing_that_no_miner_may_take(miner, block):
 
 
 def test_an_empty_block_gives_nothing(miner):
-    full = block_of(vectors_of("plain"), k=16)
+    full = prepared(miner, block_of(vectors_of("plain"), k=16))
     none = EdgeLists.none(0)
     empty = dataclasses.replace(
         full,
@@ -220,13 +248,13 @@ def test_an_empty_block_gives_nothing(miner):
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_a_list_shorter_than_asked_for(miner, k):
-    block = block_of(vectors_of("plain"), k=k)
+    block = prepared(miner, block_of(vectors_of("plain"), k=k))
     well_formed(miner, block, miner.mine(block))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_corpus_of_few_samples(miner, n):
-    block = block_of(vectors_of("plain", n), k=4)
+    block = prepared(miner, block_of(vectors_of("plain", n), k=4))
     well_formed(miner, block, miner.mine(block))
 
 

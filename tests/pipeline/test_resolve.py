@@ -1,9 +1,10 @@
 import pytest
 
 from curate.manifests.errors import ConfigError, UsageError
+from curate.manifests.losses import InfoNce, Moco
 from curate.pipeline.book import book, page
 from curate.pipeline.config import load
-from curate.pipeline.resolve import Request, encoder_settings, recipe_names, resolve
+from curate.pipeline.resolve import Request, encoder_settings, recipe, recipe_names, resolve
 from curate.pipeline.yaml_file import Document
 
 
@@ -38,14 +39,37 @@ def test_options_win_over_the_file_and_the_file_over_recipes(corpus, tmp_path):
 
 
 def test_recipes_combine(corpus):
-    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
+    with pytest.raises(ConfigError, match="different losses: kind is 'nnclr' and 'infonce'"):
+        resolve(Request(corpus, recipes=["nnclr", "nv-retriever"]))
+    config = resolve(Request(corpus, recipes=["nnclr", "nv-retriever"], sets=["loss.kind=infonce"]))
+    assert config.loss.block() == InfoNce(t=0.1).block()
     assert miners(config, "positives") == ["knn", "knn"]
     assert miners(config, "negatives") == ["hard"]
     assert config.output.positives is None
-    with pytest.raises(ConfigError, match=r"nnclr and supcon want different losses: pos_in_denom"):
-        resolve(Request(corpus, recipes=["nnclr", "supcon"]))
-    config = resolve(Request(corpus, recipes=["nnclr", "supcon"], sets=["loss.pos_in_denom=all"]))
-    assert config.loss.pos_in_denom == "all"
+    with pytest.raises(ConfigError, match=r"simclr and supcon want different losses: pos_in_denom"):
+        resolve(Request(corpus, recipes=["simclr", "supcon"]))
+    config = resolve(Request(corpus, recipes=["simclr", "supcon"], sets=["loss.pos_in_denom=all"]))
+    assert config.loss.block()["pos_in_denom"] == "all"
+
+
+def test_a_loss_is_whole_or_refused(corpus):
+    config = resolve(Request(corpus, recipes=["moco"], sets=["loss.queue=99"]))
+    assert config.loss.block() == Moco(t=0.2, queue=99).block()
+    for sets, text in [
+        (["loss.queue=0"], "loss.queue: input should be greater than or equal to 1 (got 0)"),
+        (["loss.kind=mocco"], "loss.kind: no loss is called 'mocco'. Did you mean 'moco'?"),
+        (["loss.beta=1"], "loss.beta: loss 'moco' has no such setting."),
+        (["loss.t=true"], "loss.t: input should be a number (got True)"),
+    ]:
+        with pytest.raises(ConfigError) as refused:
+            resolve(Request(corpus, recipes=["moco"], sets=sets))
+        assert text in str(refused.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_resolves_and_its_loss_is_one(corpus, name):
+    config = resolve(Request(corpus, recipes=[name]))
+    assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
 
 def test_what_would_be_ignored_is_refused(corpus, tmp_path):

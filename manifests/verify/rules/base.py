@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
-from ...schema import REASON_CODE, Reason
-from ..context import Context
-from ..join import Edges
+from ...schema import NO_ID, REASON_CODE, Reason
+from ..context import TOLERANCE, Context
+from ..join import Edges, Names
+from ..pairs import PairBlock
 
 ROUNDING = 1e-6
 """How far a similarity may be beyond a cut: tables hold float32."""
@@ -36,3 +41,76 @@ def note(context: Context, edges: Edges, check: str, wrong: np.ndarray, text: st
         )
 
     context.notes.rows(check, "edges", wrong, edges.row, message)
+
+
+def check_least_positive(
+    context: Context, block: PairBlock, edges: Edges, mine: Edges, described: Mapping[str, Any]
+) -> None:
+    """Margins are held against the least similar positive of the same graph, or less."""
+    graph = described["settings"].get("space", described["space"])
+    spaces = {item["id"]: item["space"] for item in context.pairset.manifest["miners"]}
+    codes = [c for c, name in enumerate(context.kinds) if spaces[name] == graph]
+    known = edges.is_positive & np.isin(edges.miner, codes) & ~np.isnan(edges.similarity)
+    least = np.full(len(block.anchor), np.inf)
+    names = Names(context, block)
+    np.minimum.at(least, names.row(edges.anchor[known]), edges.similarity[known])
+    limit = least[names.row(mine.anchor)]
+    wrong = mine.positive_similarity > limit + TOLERANCE
+    text = "positive_similarity is above the anchor's least similar positive"
+    note(context, mine, "positive-similarity", wrong, text)
+
+
+def check_window(
+    context: Context, edges: Edges, ranks: tuple[int, int], described: Mapping[str, Any]
+) -> None:
+    """What is taken stands in ranks [first, behind); what is refused by rank does not."""
+    first, behind = ranks
+    outside = (edges.rank < first) | (edges.rank >= behind)
+    taken = edges.reason == 0
+    name = described["id"]
+    note(context, edges, "rank-window", taken & outside, f"{name} takes {first}..{behind} only")
+    note(context, edges, "refusal", is_refused(edges, Reason.RANK) & ~outside, "refused by rank")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Edges of a miner as one row an anchor: `row` and `place` of each edge, and the shape."""
+
+    row: np.ndarray
+    place: np.ndarray
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, edges: Edges) -> Grid:
+        """Number anchors in their order, and edges within each."""
+        new = np.r_[True, edges.anchor[1:] != edges.anchor[:-1]][: len(edges)]
+        row = np.cumsum(new) - 1
+        start = np.flatnonzero(new)
+        place = np.arange(len(edges)) - start[row] if len(edges) else row
+        return cls(row, place, (len(start), int(place.max(initial=-1)) + 1))
+
+    def lay(self, values: np.ndarray, fill: float | bool) -> np.ndarray:
+        """Return values of the edges as [anchors, most edges], with `fill` where there is none."""
+        out = np.full(self.shape, fill, values.dtype)
+        out[self.row, self.place] = values
+        return out
+
+    def pick(self, values: np.ndarray) -> np.ndarray:
+        """Return values [anchors, most edges] at the edges."""
+        return values[self.row, self.place]
+
+
+def listed_at(context: Context, graph: str, edges: Edges) -> tuple[np.ndarray, int] | None:
+    """Return the rank of each edge's other in its anchor's list, -1 where it is not there, and k.
+
+    None where the lists cannot be read.
+    """
+    lists = context.lists(graph)
+    if lists is None or not (context.in_range(edges.anchor)).all():
+        return None
+    anchors, which = np.unique(edges.anchor, return_inverse=True)
+    ids = lists.rows(anchors)[0]
+    rank = np.full(len(edges), NO_ID, np.int64)
+    for place in range(ids.shape[1]):
+        rank[ids[which, place] == edges.other] = place
+    return rank, lists.width

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...schema import Reason, Role
-from ..context import TOLERANCE, Context
-from ..join import Edges, Names
+from ..context import Context
+from ..join import Edges
 from ..pairs import PairBlock
-from .base import ROUNDING, is_refused, note
+from .base import ROUNDING, check_least_positive, is_refused, note
 
 _RATIO_FLOOR = 0.1
 """Below this similarity of the positive, a ratio is held as a margin (Moreira et al. 2024)."""
@@ -22,7 +22,7 @@ def check(
 ) -> None:
     """Re-check a block of anchors."""
     _check_cuts(context, mine, described)
-    _check_least(context, block, edges, mine, described)
+    check_least_positive(context, block, edges, mine, described)
 
 
 def _check_cuts(context: Context, edges: Edges, described: Mapping[str, Any]) -> None:
@@ -50,19 +50,3 @@ def _check_cuts(context: Context, edges: Edges, described: Mapping[str, Any]) ->
     outside = (edges.rank < first) | (edges.rank >= behind)
     note(context, edges, "rank-window", taken & outside, f"taken outside ranks {first}..{behind}")
     note(context, edges, "refusal", is_refused(edges, Reason.RANK) & ~outside, "refused by rank")
-
-
-def _check_least(
-    context: Context, block: PairBlock, edges: Edges, mine: Edges, described: Mapping[str, Any]
-) -> None:
-    """Margins are held against the least similar positive of the same graph, or less."""
-    spaces = {item["id"]: item["space"] for item in context.pairset.manifest["miners"]}
-    codes = [c for c, name in enumerate(context.kinds) if spaces[name] == described["space"]]
-    known = edges.is_positive & np.isin(edges.miner, codes) & ~np.isnan(edges.similarity)
-    least = np.full(len(block.anchor), np.inf)
-    names = Names(context, block)
-    np.minimum.at(least, names.row(edges.anchor[known]), edges.similarity[known])
-    limit = least[names.row(mine.anchor)]
-    wrong = mine.positive_similarity > limit + TOLERANCE
-    text = "positive_similarity is above the anchor's least similar positive"
-    note(context, mine, "positive-similarity", wrong, text)

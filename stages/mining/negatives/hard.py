@@ -8,13 +8,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from ....manifests.schema import NO_ID, Reason, Role
-from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, contains, keep_first, refuse
+from ....manifests.schema import Reason, Role
+from ..base import Block, Decisions, Miner, keep_first, refuse
+from ..base_lists import negative_window
 
 RATIO_FLOOR = 0.1
 """Below this similarity of the positive, `max_ratio` is held as a margin."""
-_PAIRS = 16384
 
 Rank = Annotated[int, Field(ge=0, le=2048)]
 
@@ -89,20 +88,14 @@ class Hard(Miner):
 
     def mine(self, block: Block) -> Decisions:
         """Walk down the list to the end of the window or to the `count`-th that passes."""
-        listed, all_similarities = block.graphs[self.space].rows(block.anchors)
-        least = self._least_positive(block, listed, all_similarities)
-        ids, similarities = listed[:, : self.ranks[1]], all_similarities[:, : self.ranks[1]]
-        reasons = np.full(ids.shape, TAKEN)
-        refuse(reasons, contains(block.positives.ids, ids), Reason.POSITIVE)
-        refuse(reasons, contains(block.false_negatives.ids, ids), Reason.FALSE_NEGATIVE)
-        ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
-        refuse(reasons, ranks < self.ranks[0], Reason.RANK)
+        window = negative_window(block, self.space, self.ranks)
+        ids, reasons, least = window.ids, window.reasons, window.least
         if self.exclude_label:
             shared = block.samples.sets("labels").shared(block.anchors, ids)
             refuse(reasons, shared > 0, Reason.SAME_LABEL)
-        self._refuse_by_similarity(reasons, similarities, least)
+        self._refuse_by_similarity(reasons, window.similarities, least)
         ids = keep_first(ids, reasons, self.count)
-        return Decisions(ids, reasons, similarities, ranks, positive_similarity=least)
+        return Decisions(ids, reasons, window.similarities, window.ranks, positive_similarity=least)
 
     def _refuse_by_similarity(
         self, reasons: np.ndarray, similarities: np.ndarray, least: np.ndarray
@@ -116,32 +109,3 @@ class Hard(Miner):
             refuse(reasons, exact > positive - self.min_margin, Reason.MARGIN)
         if self.max_similarity is not None:
             refuse(reasons, exact > self.max_similarity, Reason.MAX_SIMILARITY)
-
-    def _least_positive(
-        self, block: Block, listed: np.ndarray, similarities: np.ndarray
-    ) -> np.ndarray:
-        """Return s_pos float32 [A]; 1 where an anchor has no positive with a vector."""
-        query, bank = self.space.split(">")
-        positives = block.positives.ids
-        if query == bank:
-            positives = np.where(positives == block.anchors[:, None], NO_ID, positives)
-        else:
-            positives = np.concatenate([block.anchors[:, None], positives], axis=1)
-        least = np.full(len(block.anchors), np.inf, np.float32)
-        outside = positives != NO_ID
-        for place in range(positives.shape[1]):
-            row, at = np.nonzero((listed == positives[:, place, None]) & outside[:, place, None])
-            least[row] = np.minimum(least[row], similarities[row, at])
-            outside[row, place] = False
-        rows, places = np.nonzero(outside)
-        for start in range(0, len(rows), _PAIRS):
-            row = rows[start : start + _PAIRS]
-            others = positives[row, places[start : start + _PAIRS]]
-            left, right = (
-                block.vectors[query].rows(block.anchors[row]),
-                block.vectors[bank].rows(others),
-            )
-            found = pair_similarity(left, right)
-            found[~right.any(axis=1)] = np.inf
-            np.minimum.at(least, row, found)
-        return np.where(np.isinf(least), np.float32(1), least)

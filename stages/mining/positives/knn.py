@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, Miner, is_mutual, keep_first, refuse
+from ..base_lists import HubCuts, Preparation, keeps
 
 
 class Knn(Miner):
@@ -17,16 +18,22 @@ class Knn(Miner):
     Dwibedi et al., With a Little Help from My Friends (NNCLR), 2021, eq. 1: NN(z, Q) =
     argmin |z - q|, k = 1. Koohpayegani et al., Mean Shift for Self-Supervised Learning (MSF),
     2021: the k nearest. Mutual neighbours (j in kNN(i) and i in kNN(j)) drop hubs and many wrong
-    edges at the price of anchors without any. Tejankar et al., Constrained Mean Shift (CMSF), 2022:
-    with `within`, only candidates of the anchor's own cluster count, so that they are distant and
-    yet of its kind; the k nearest of them may stand behind rank k (CMSF-KM: 50,000 clusters).
+    edges at the price of anchors without any. El Banani, Desai, Johnson, Learning Visual
+    Representations via Language-Guided Sampling (LGSimCLR), 2023: the nearest by caption, k = 1;
+    Li et al. (DeCLIP), 2022: the nearest caption is a positive of the image; Feizi et al.
+    (GPS-SSL), 2024: the nearest in any prior's space. For these, name another space. Tejankar et
+    al., Constrained Mean Shift (CMSF), 2022: with `within`, only candidates of the anchor's own
+    cluster count, so that they are distant and yet of its kind; the k nearest of them may stand
+    behind rank k (CMSF-KM: 50,000 clusters).
 
     Fidelity: frozen detector. The papers search a queue of the encoder that is being trained;
     here the space is fixed, so neighbours are better early and do not improve later.
 
     Traps: the papers' k counts the anchor itself (MSF) or an earlier copy of it (NNCLR's queue);
     here it never does: self and near-duplicates are no neighbours. Mutual is not symmetric for
-    lists cut at different k, so both directions use the same k.
+    lists cut at different k, so both directions use the same k. Equal captions have similarity 1
+    and say nothing (`max_similarity`), and a template such as "image of" becomes everybody's
+    neighbour (`hub_cap`: those that list it are ranked by similarity, and the first keep it).
     """
 
     role = Role.POSITIVE
@@ -45,6 +52,16 @@ class Knn(Miner):
     """A set of clusters: look at the k nearest of the anchor's cluster, as far as its list goes."""
     level: int = Field(default=0, ge=0)
     """Level of these clusters; 0 is the finest."""
+    max_similarity: float | None = Field(default=None, ge=-1, le=1)
+    """Refuse what is more similar than this: equal captions, say, at 0.999."""
+    hub_cap: int | None = Field(default=None, ge=1)
+    """How many anchors may list one sample among their k nearest; the less similar are refused."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Knn:
+        if self.within and self.hub_cap is not None:
+            raise ValueError("hub_cap counts the k nearest of all, so it cannot go with within")
+        return self
 
     @property
     def graph_names(self) -> Sequence[str]:
@@ -60,6 +77,17 @@ class Knn(Miner):
     def cluster_level(self) -> int:
         """The level."""
         return self.level
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """Who lists whom, if hubs are capped."""
+        if self.hub_cap is None:
+            return {}
+        return {self._hubs: HubCuts(graph=self.space, k=self.k, cap=self.hub_cap)}
+
+    @property
+    def _hubs(self) -> str:
+        return f"hubs:{self.space}:{self.k}:{self.hub_cap}"
 
     @property
     def capacity(self) -> int:
@@ -79,6 +107,11 @@ class Knn(Miner):
             ids = keep_first(ids, reasons, self.k)
         if self.min_similarity is not None:
             refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)
+        if self.max_similarity is not None:
+            refuse(reasons, similarities > self.max_similarity, Reason.MAX_SIMILARITY)
+        if self.hub_cap is not None:
+            kept = keeps(block.prepared[self._hubs], block.anchors, ids, similarities)
+            refuse(reasons, ~kept, Reason.HUB_CAP)
         if self.mutual:
             asked = np.where(reasons == TAKEN, ids, NO_ID)
             refuse(reasons, ~is_mutual(graph, block.anchors, asked, self.k), Reason.MUTUALITY)

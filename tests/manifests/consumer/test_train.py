@@ -15,6 +15,7 @@ from curate.manifests.errors import (
     StreamError,
     UsageError,
 )
+from curate.manifests.losses import InfoNce
 
 QUICK = {"steps": 12, "batch_size": 24, "image_px": 16, "device": "cpu", "evaluate": 0, "seed": 5}
 
@@ -94,7 +95,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "trapped"), "w"))
 
-    torch.save({"format": "curate-checkpoint/1", "model": Trap()}, tmp_path / NAME)
+    torch.save({"format": "curate-checkpoint/2", "model": Trap()}, tmp_path / NAME)
     with pytest.raises(StreamError):
         load_checkpoint(tmp_path / NAME)
     assert not (tmp_path / "trapped").exists()
@@ -109,14 +110,14 @@ def test_the_loss_comes_from_the_manifest_unless_told(tmp_path):
     train(tiny.root, TrainOptions(**options), events.append)
     train(tiny.root, TrainOptions(**options, loss={"t": 0.7}), events.append)
     seen = [event["loss"] for event in events if event["event"] == "start"]
-    assert seen[0] == {"t": 0.3, "pos_in_denom": "all", "tau_plus": 0.05, "beta": 0.5}
+    assert seen[0] == InfoNce(t=0.3, pos_in_denom="all", tau_plus=0.05, beta=0.5).block()
     assert seen[1] == {**seen[0], "t": 0.7}
 
 
 def test_a_loss_that_is_no_number_stops(tiny, monkeypatch):
     nan = torch.tensor(math.nan, requires_grad=True)
-    module = importlib.import_module("curate.manifests.consumer.train")
-    monkeypatch.setattr(module, "batch_loss", lambda *given: nan * 1)
+    module = importlib.import_module("curate.manifests.consumer.losses.infonce")
+    monkeypatch.setattr(module.Head, "forward", lambda *given: nan * 1)
     with pytest.raises(CurateError, match="Lower lr"):
         train(tiny.root, TrainOptions(**QUICK, log_every=1))
 
@@ -127,7 +128,10 @@ def test_a_loss_that_is_no_number_stops(tiny, monkeypatch):
         ({"device": "toaster"}, "device='toaster'"),
         ({"precision": "int3"}, "allowed: 'auto', 'bf16', 'fp32'"),
         ({"encoder": "vit"}, "allowed: conv"),
-        ({"loss": {"temp": 1}}, "loss has temp"),
+        ({"loss": {"temp": 1}}, "loss.temp: loss 'infonce' has no such setting"),
+        ({"loss": {"kind": "byol", "t": 1}}, "loss.t: loss 'byol' has no such setting"),
+        ({"loss": {"kind": "bylo"}}, "Did you mean 'byol'"),
+        ({"positives_per_anchor": -1}, "0 for all"),
     ],
 )
 def test_options_that_cannot_work_are_refused(tiny, change, text):

@@ -8,7 +8,18 @@ from curate.manifests import errors
 from curate.pipeline.cli import main
 from curate.pipeline.cli.common import guarded
 
-COMMANDS = ["explain", "export", "init", "inspect", "recipes", "report", "run", "sample", "train"]
+COMMANDS = [
+    "diff",
+    "explain",
+    "export",
+    "init",
+    "inspect",
+    "recipes",
+    "report",
+    "run",
+    "sample",
+    "train",
+]
 
 
 def invoke(*arguments):

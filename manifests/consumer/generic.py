@@ -16,54 +16,11 @@ negatives (HCL, Robinson 2021, eq. 4), with tau_plus in the same formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
-
-DENOMINATORS = ("self", "all", "none")
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """Settings of the loss; the manifest's `loss` holds the defaults of a pairset.
-
-    Attributes:
-        t: temperature.
-        pos_in_denom: which positives stand in the denominator: "self", "all" or "none".
-        tau_plus: share of unlabelled negatives that are positives in truth, in [0, 1).
-        beta: concentration on hard negatives; multiplies s / t, not s.
-    """
-
-    t: float = 0.1
-    pos_in_denom: str = "self"
-    tau_plus: float = 0.0
-    beta: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.t <= 0 or not 0 <= self.tau_plus < 1 or self.beta < 0:
-            raise UsageError(f"{self}: t > 0, 0 <= tau_plus < 1 and beta >= 0 are allowed.")
-        if self.pos_in_denom not in DENOMINATORS:
-            raise UsageError(
-                f"pos_in_denom={self.pos_in_denom!r}; allowed: {', '.join(DENOMINATORS)}."
-            )
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> LossSettings:
-        """Read the settings from a manifest or from options.
-
-        Raises:
-            UsageError: a key that this loss does not know, or a value out of range.
-        """
-        known = [item.name for item in fields(cls)]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise UsageError(f"loss has {', '.join(unknown)}; known: {', '.join(known)}.")
-        return cls(**settings)
+from ..losses import InfoNce
 
 
 def contrastive_loss(
@@ -71,7 +28,7 @@ def contrastive_loss(
     positive_weight: Tensor,
     negatives: Tensor,
     negative_weight: Tensor,
-    settings: LossSettings,
+    settings: InfoNce,
     synthetic: Tensor | None = None,
 ) -> Tensor:
     """Return the loss of each anchor.
@@ -131,12 +88,7 @@ def hardness_weights(logits: Tensor, allowed: Tensor, beta: float) -> Tensor:
     return weights / (weights.sum(1, keepdim=True) / count).clamp_min(1e-30)
 
 
-def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of losses [B] under weights [B]; 0 where all weights are 0."""
-    return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
-
-
-def _shift(pos: Tensor, neg: Tensor, extra: Tensor, settings: LossSettings) -> Tensor:
+def _shift(pos: Tensor, neg: Tensor, extra: Tensor, settings: InfoNce) -> Tensor:
     # The largest logit that is exponentiated, taken out so that a small t cannot overflow.
     summed = [neg, extra]
     if settings.pos_in_denom != "none" or settings.tau_plus > 0:

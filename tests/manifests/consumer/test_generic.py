@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from curate.manifests.consumer.loss import (
-    LossSettings,
+from curate.manifests.consumer.generic import (
     contrastive_loss,
     hardness_weights,
-    weighted_mean,
 )
-from curate.manifests.errors import UsageError
+from curate.manifests.losses import InfoNce
 
 B, P, M = 5, 3, 40
 
@@ -34,7 +32,7 @@ def given():
 def ours(given, synthetic=None, **settings):
     tensors = [torch.from_numpy(given[name]) for name in ("pos", "weight", "neg", "allowed")]
     extra = None if synthetic is None else torch.from_numpy(synthetic)
-    return contrastive_loss(*tensors, LossSettings(**settings), extra).numpy()
+    return contrastive_loss(*tensors, InfoNce(**settings), extra).numpy()
 
 
 def closed_form(given, own, negatives, t):
@@ -161,7 +159,7 @@ def test_a_masked_negative_has_no_influence_and_no_gradient(given):
         assert np.allclose(ours(given, **settings), ours(changed, **settings))
         neg = torch.from_numpy(changed["neg"]).requires_grad_()
         rest = [torch.from_numpy(given[name]) for name in ("pos", "weight", "allowed")]
-        contrastive_loss(rest[0], rest[1], neg, rest[2], LossSettings(**settings)).sum().backward()
+        contrastive_loss(rest[0], rest[1], neg, rest[2], InfoNce(**settings)).sum().backward()
         assert neg.grad is not None
         assert neg.grad.isfinite().all()
         assert (neg.grad[rest[2] == 0] == 0).all()
@@ -172,7 +170,7 @@ def test_a_masked_negative_has_no_influence_and_no_gradient(given):
 def test_a_small_temperature_does_not_overflow(given, denominator, tau):
     pos = torch.from_numpy(given["pos"]).float().requires_grad_()
     rest = [torch.from_numpy(given[name]).float() for name in ("weight", "neg", "allowed")]
-    settings = LossSettings(t=0.005, pos_in_denom=denominator, tau_plus=tau)
+    settings = InfoNce(t=0.005, pos_in_denom=denominator, tau_plus=tau)
     loss = contrastive_loss(pos, *rest, settings)
     loss.sum().backward()
     assert loss.isfinite().all()
@@ -183,24 +181,7 @@ def test_a_small_temperature_does_not_overflow(given, denominator, tau):
 def test_rows_without_positives_or_negatives():
     pos, neg = torch.tensor([[0.5], [0.5]]), torch.tensor([[0.1, 0.2], [0.1, 0.2]])
     weight, none = torch.tensor([[0.0], [1.0]]), torch.zeros(2, 2)
-    assert contrastive_loss(pos, weight, neg, none, LossSettings()).tolist() == [0, 0]
-    bare = LossSettings(pos_in_denom="none")
+    assert contrastive_loss(pos, weight, neg, none, InfoNce()).tolist() == [0, 0]
+    bare = InfoNce(pos_in_denom="none")
     assert contrastive_loss(pos, weight, neg, none, bare).tolist() == [0, 0]
     assert contrastive_loss(pos, weight, neg[:, :0], none[:, :0], bare).tolist() == [0, 0]
-
-
-def test_weighted_mean():
-    losses, weight = torch.tensor([1.0, 5.0, 9.0]), torch.tensor([3.0, 1.0, 0.0])
-    assert weighted_mean(losses, weight) == 2.0
-    assert weighted_mean(losses, weight * 0) == 0
-
-
-def test_settings_are_checked():
-    assert LossSettings.of({"t": 0.2, "beta": 1}) == LossSettings(t=0.2, beta=1)
-    with pytest.raises(UsageError, match="loss has temperature; known: t, pos_in_denom"):
-        LossSettings.of({"temperature": 0.2})
-    with pytest.raises(UsageError, match="allowed: self, all, none"):
-        LossSettings(pos_in_denom="both")
-    for wrong in ({"t": 0}, {"tau_plus": 1.0}, {"beta": -1}):
-        with pytest.raises(UsageError, match="t > 0"):
-            LossSettings(**wrong)

@@ -1,0 +1,147 @@
+"""Measurements that several miners share: similarities of listed pairs, s_pos, weighted draws.
+
+Miners reach them through `mining.base_lists`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from ...manifests.schema import NO_ID
+from ...manifests.vectors import pair_similarity
+
+_PAIRS = 16384
+_SMALLEST = 2.0**-60
+
+
+class VectorRows(Protocol):
+    """The part of `mining.base.Vectors` that is needed here."""
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 [n, dim]."""
+        ...
+
+
+def similarities_to(
+    query: VectorRows, bank: VectorRows, anchors: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+    """Measure anchors against others.
+
+    Args:
+        query: vectors of the anchors' space.
+        bank: vectors of the others' space.
+        anchors: int64 [A].
+        others: int64 [A, K], -1 fill.
+
+    Returns:
+        float32 [A, K]; NaN for -1 and where either has no vector.
+    """
+    out = np.full(others.shape, np.nan, np.float32)
+    rows, places = np.nonzero(others != NO_ID)
+    for start in range(0, len(rows), _PAIRS):
+        row, place = rows[start : start + _PAIRS], places[start : start + _PAIRS]
+        first, which = np.unique(row, return_inverse=True)
+        left = query.rows(anchors[first])[which]
+        right = bank.rows(others[row, place])
+        found = pair_similarity(left, right)
+        found[~(left.any(axis=1) & right.any(axis=1))] = np.nan
+        out[row, place] = found
+    return out
+
+
+def fill_similarities(
+    ids: np.ndarray, listed: np.ndarray, similarities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look up ids in the lists of their rows.
+
+    Args:
+        ids: int64 [A, C], -1 fill, each at most once in a row.
+        listed: int64 [A, K], -1 fill, each at most once in a row.
+        similarities: float32 [A, K].
+
+    Returns:
+        float32 [A, C], NaN where an id is not listed; and its rank int64 [A, C], -1 there.
+    """
+    rank = np.full(ids.shape, NO_ID, np.int64)
+    if ids.size and listed.size:
+        step = np.int64(max(ids.max(), listed.max()) + 2)
+        row = np.arange(len(ids), dtype=np.int64)[:, None] * step + 1
+        names = (row + listed).reshape(-1)
+        order = np.argsort(names, kind="stable")
+        wanted = (row + ids).reshape(-1)
+        at = np.minimum(np.searchsorted(names[order], wanted), len(order) - 1)
+        hit = (names[order[at]] == wanted) & (ids.reshape(-1) != NO_ID)
+        rank.reshape(-1)[hit] = order[at[hit]] % listed.shape[1]
+    known = rank != NO_ID
+    found = np.full(ids.shape, np.nan, np.float32)
+    if listed.size:
+        row_of = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
+        found[known] = similarities[row_of[known], rank[known]]
+    return found, rank
+
+
+def least_positive(
+    graph: str,
+    vectors: Mapping[str, VectorRows],
+    anchors: np.ndarray,
+    positives: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return s_pos float32 [A], the similarity of each anchor's LEAST similar positive.
+
+    In a graph of two spaces (image>caption) the anchor's own vector in the bank is a positive; in
+    one space it is not. 1 where an anchor has no positive with a vector.
+
+    Args:
+        graph: QUERY>BANK.
+        vectors: both spaces, for positives outside the lists.
+        anchors: int64 [A].
+        positives: int64 [A, P], -1 fill.
+        lists: the graph's ids int64 [A, K] and similarities float32 [A, K] of the anchors.
+    """
+    query, bank = graph.split(">")
+    listed, similarities = lists
+    if query == bank:
+        positives = np.where(positives == anchors[:, None], NO_ID, positives)
+    else:
+        positives = np.concatenate([anchors[:, None], positives], axis=1)
+    least = np.full(len(anchors), np.inf, np.float32)
+    outside = positives != NO_ID
+    for place in range(positives.shape[1]):
+        row, at = np.nonzero((listed == positives[:, place, None]) & outside[:, place, None])
+        least[row] = np.minimum(least[row], similarities[row, at])
+        outside[row, place] = False
+    asked = np.where(outside, positives, NO_ID)
+    if outside.any():
+        found = similarities_to(vectors[query], vectors[bank], anchors, asked)
+        least = np.fmin(least, np.fmin.reduce(found, axis=1, initial=np.inf))
+    return np.where(np.isinf(least), np.float32(1), least)
+
+
+def draw_weighted(log_weights: np.ndarray, uniform: np.ndarray, count: int) -> np.ndarray:
+    """Draw up to `count` places of each row without replacement, by weight.
+
+    Gumbel top-k (Vieira 2014; Kool, van Hoof, Welling 2019, §2): the `count` largest of
+    log w - log(-log u) are distributed as draws one by one without replacement.
+
+    Args:
+        log_weights: float64 [A, K], -inf where nothing may be drawn.
+        uniform: float64 [A, K] in [0, 1).
+        count: draws a row.
+
+    Returns:
+        bool [A, K].
+    """
+    noise = -np.log(-np.log(np.maximum(uniform, _SMALLEST)))
+    return best_places(log_weights + noise, count)
+
+
+def best_places(scores: np.ndarray, count: int) -> np.ndarray:
+    """Say which are the `count` largest finite scores of each row [A, K]; ties to the first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    chosen = np.zeros(scores.shape, bool)
+    np.put_along_axis(chosen, order, True, axis=1)
+    return chosen & np.isfinite(scores)

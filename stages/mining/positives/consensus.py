@@ -1,0 +1,164 @@
+"""Positives on which several spaces agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, StringConstraints, model_validator
+
+from ....manifests.fingerprint import draw_uint64
+from ....manifests.schema import NO_ID, Reason, Role
+from ..base import TAKEN, Block, Decisions, Miner, keep_first, refuse
+from ..base_lists import fill_similarities, ranks_of, similarities_to
+
+PROBES = 4096
+"""Random pairs from which the background of a space is measured."""
+
+GraphName = Annotated[str, StringConstraints(pattern=r"^[^>]+>[^>]+$")]
+
+
+class Consensus(Miner):
+    """The candidates of largest agreement: the least (or largest) of their similarities.
+
+    Morgado, Misra, Vasconcelos, Audio-Visual Instance Discrimination with Cross-Modal Agreement
+    (AVID-CMA), 2021, §4.1: agreement rho_ij = min(s^video_ij, s^audio_ij), positives are the 32 of
+    largest rho. Candidates are the first `k` of each graph's list; a similarity outside a list is
+    measured from the vectors, so rho is known for each of them. Cosines of two spaces have
+    different scales, so each is first put on a common one:
+
+        rank  1 - rank / k of the graph; 0 where the list does not hold the candidate
+        z     (s - mean) / deviation over 4096 random pairs of the space
+        none  s itself
+
+    rho is column `corrected_similarity`; `similarity` is that in the first space, those in the
+    others follow from the vectors.
+
+    Fidelity: exact for frozen spaces. What stands in no list has, in every space, at most the
+    similarity of the last candidate there, so with `min` an edge whose rho is above the least of
+    these ends beats the whole corpus.
+
+    Traps: the official code drops rank 0 for the anchor, which exact duplicates break; here self
+    and near-duplicates are in no list. One space with hubs makes `max` follow the hubs. A sample
+    without a vector in one of the spaces is refused.
+    """
+
+    role = Role.POSITIVE
+    fidelity = "exact"
+    paper = (
+        "Morgado, Misra, Vasconcelos, Audio-Visual Instance Discrimination with Cross-Modal "
+        "Agreement, 2021"
+    )
+
+    spaces: tuple[GraphName, ...] = Field(
+        default=("image>image", "caption>caption"), min_length=2, max_length=8
+    )
+    """The neighbour graphs that must agree."""
+    k: int = Field(default=32, ge=1, le=2048)
+    """How many of the nearest of each graph are candidates."""
+    count: int = Field(default=5, ge=1, le=256)
+    """Positives an anchor."""
+    agree: Literal["min", "max"] = "min"
+    """min: near in every space (consensus); max: near in one of them (union)."""
+    normalise: Literal["rank", "z", "none"] = "rank"
+    """What makes the spaces comparable."""
+    votes: int = Field(default=1, ge=1, le=8)
+    """Refuse what is among the k nearest in fewer of the graphs than this."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Consensus:
+        if len(set(self.spaces)) != len(self.spaces):
+            raise ValueError("spaces: each graph once")
+        if self.votes > len(self.spaces):
+            raise ValueError(f"votes {self.votes}: there are {len(self.spaces)} spaces")
+        return self
+
+    @property
+    def graph_names(self) -> Sequence[str]:
+        """All graphs."""
+        return self.spaces
+
+    @property
+    def space_names(self) -> Sequence[str]:
+        """The spaces of all graphs."""
+        return tuple(dict.fromkeys(name for graph in self.spaces for name in graph.split(">")))
+
+    @property
+    def capacity(self) -> int:
+        """As many as are taken."""
+        return self.count
+
+    def mine(self, block: Block) -> Decisions:
+        """Rank the union of the lists by agreement and take the first `count`."""
+        lists = [block.graphs[name].rows(block.anchors) for name in self.spaces]
+        ids = _union([listed[:, : self.k] for listed, _ in lists])
+        near = np.zeros(ids.shape, np.int64)
+        known: np.ndarray = np.ones(ids.shape, bool)
+        scores = []
+        first = np.full(ids.shape, np.nan, np.float32)
+        for graph, (listed, similarities) in zip(self.spaces, lists, strict=True):
+            found, rank = fill_similarities(ids, listed, similarities)
+            near += (rank != NO_ID) & (rank < self.k)
+            found = self._measured(block, graph, ids, found)
+            known &= ~np.isnan(found)
+            first = found if graph == self.spaces[0] else first
+            scores.append(self._normalised(block, graph, found, rank, listed.shape[1]))
+        joined = np.min(scores, axis=0) if self.agree == "min" else np.max(scores, axis=0)
+        agreement = np.where(known, joined, -np.inf).astype(np.float32)
+        order = np.lexsort((ids, -agreement, ids == NO_ID))
+        ids, near = (np.take_along_axis(part, order, axis=1) for part in (ids, near))
+        agreement, first = (np.take_along_axis(part, order, axis=1) for part in (agreement, first))
+        known = np.isfinite(agreement)
+        reasons = np.full(ids.shape, TAKEN)
+        refuse(reasons, ~known, Reason.NO_VECTOR)
+        refuse(reasons, near < self.votes, Reason.AGREEMENT)
+        ids = keep_first(ids, reasons, self.count)
+        # What cannot be compared stands last and has no agreement; the worst is as low as any.
+        corrected = np.where(known, agreement, np.float32(-1e9))
+        return Decisions(ids, reasons, first, ranks_of(ids), corrected=corrected)
+
+    def _measured(self, block: Block, graph: str, ids: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Measure from the vectors what a list does not hold."""
+        query, bank = graph.split(">")
+        asked = np.where(np.isnan(found), ids, np.int64(NO_ID))
+        vectors = block.vectors
+        outside = similarities_to(vectors[query], vectors[bank], block.anchors, asked)
+        return np.where(np.isnan(found), outside, found)
+
+    def _normalised(
+        self, block: Block, graph: str, found: np.ndarray, rank: np.ndarray, k: int
+    ) -> np.ndarray:
+        """Return float64 [A, C], comparable among the spaces."""
+        if self.normalise == "rank":
+            return np.where(rank == NO_ID, 0.0, 1 - rank / k)
+        if self.normalise == "z":
+            mean, deviation = background(block, graph)
+            return (found.astype(np.float64) - mean) / deviation
+        return found.astype(np.float64)
+
+
+def background(block: Block, graph: str) -> tuple[float, float]:
+    """Return mean and deviation of the similarity of random pairs of two spaces.
+
+    The pairs are draws 2i and 2i + 1 of purpose "background" at seed 0, modulo the number of
+    samples, so every block, and every run of one corpus, has the same ones.
+    """
+    query, bank = graph.split(">")
+    drawn = draw_uint64(0, np.arange(PROBES), "background", 2) % np.uint64(block.samples.count)
+    left, right = drawn.astype(np.int64).T
+    found = similarities_to(block.vectors[query], block.vectors[bank], left, right[:, None])[:, 0]
+    found = found[~np.isnan(found) & (left != right)].astype(np.float64)
+    if not len(found):
+        return 0.0, 1.0
+    deviation = float(found.std())
+    return float(found.mean()), deviation if deviation > 0 else 1.0
+
+
+def _union(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the ids of some lists [A, K] in one, each once in a row, ascending; -1 last."""
+    ids = np.sort(np.concatenate(lists, axis=1), axis=1)
+    ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = NO_ID
+    high = np.iinfo(np.int64).max
+    ids = np.sort(np.where(ids == NO_ID, high, ids), axis=1)
+    return np.where(ids == high, NO_ID, ids)
