@@ -23,7 +23,7 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator
 from pydantic_core import PydanticUndefined
 
-from curate.manifests import schema
+from curate.manifests import losses, schema
 from curate.manifests.arrays import ArraySource
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
 from curate.pipeline.config import MINERS, MIXERS, PLANNERS, BatchEntry, Config, Entry, Space
@@ -85,6 +85,8 @@ def config_page() -> str:
             parts.append(_settings_table(model, f"{part}."))
     parts.append("# Encoders\n\n`spaces.NAME.encoder`; its settings stand beside it.\n")
     parts.extend(_component("encoder", *item) for item in _encoders())
+    parts.append("# Losses\n\n`loss.kind`; its settings stand beside it.\n")
+    parts.extend(_component("loss", *item) for item in losses.KINDS.items())
     for section, (package, base) in FAMILIES.items():
         parts.append(f"# Entries of `{section}`\n")
         for name in registry.names(package):
@@ -152,7 +154,11 @@ def _fields(model: type[Any]) -> Iterator[tuple[str, Any, list[Any], Any]]:
         hints = inspect.get_annotations(model, eval_str=True)
         for item in dataclasses.fields(model):
             missing = item.default is dataclasses.MISSING
-            yield item.name, hints[item.name], [], PydanticUndefined if missing else item.default
+            default = PydanticUndefined if missing else item.default
+            bounds = dict(item.metadata)
+            words = bounds.pop("among", None)
+            hint = Literal[words] if words else hints[item.name]  # pyright: ignore
+            yield item.name, hint, [types.SimpleNamespace(**bounds)], default
         return
     for name, info in model.model_fields.items():
         default = info.default if info.default_factory is None else info.default_factory()

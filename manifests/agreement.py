@@ -33,14 +33,9 @@ class Agreement:
     @classmethod
     def of(cls, captions: VectorStore, seed: int = 0) -> Agreement:
         """Take the quantile of random pairs of two different samples (algorithms.md §0.5b)."""
-        count = len(captions)
-        if count < 2:
+        if len(captions) < 2:
             return cls(None, "there are fewer than two samples")
-        uniform = draw_uniform(seed, np.arange(RANDOM_PAIRS), "agreement", 2)
-        left = np.minimum((uniform[:, 0] * count).astype(np.int64), count - 1)
-        step = 1 + np.minimum((uniform[:, 1] * (count - 1)).astype(np.int64), count - 2)
-        found = similarities(captions, left, (left + step) % count)
-        found = np.sort(found[~np.isnan(found)])
+        found = random_similarities(captions, seed)
         if len(found) < RANDOM_PAIRS // 100:
             return cls(None, "too few samples have captions")
         cut = float(found[int(np.ceil(QUANTILE * len(found))) - 1])
@@ -48,6 +43,21 @@ class Agreement:
         if share > MOST_AGREE:
             return cls(None, f"{share:.0%} of random pairs have captions that say the same")
         return cls(cut)
+
+
+def random_similarities(store: VectorStore, seed: int = 0) -> np.ndarray:
+    """Return the cosines of random pairs of two different samples, ascending float32.
+
+    40,000 pairs are drawn; those of which one has no vector are left out.
+    """
+    count = len(store)
+    if count < 2:
+        return np.zeros(0, np.float32)
+    uniform = draw_uniform(seed, np.arange(RANDOM_PAIRS), "agreement", 2)
+    left = np.minimum((uniform[:, 0] * count).astype(np.int64), count - 1)
+    step = 1 + np.minimum((uniform[:, 1] * (count - 1)).astype(np.int64), count - 2)
+    found = similarities(store, left, (left + step) % count)
+    return np.sort(found[~np.isnan(found)])
 
 
 def similarities(store: VectorStore, left: np.ndarray, right: np.ndarray) -> np.ndarray:

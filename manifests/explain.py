@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import explain_clusters
+from .assets import assets_between, has_assets, quantile
 from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
@@ -48,6 +49,11 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
     words = ClusterWords(pairset, anchor, edges)
     names = {(place["role"], place["sample_id"]) for place in places}
+    assets = _assets(pairset, anchor)
+    near = {row["nearest_id"] for row in assets.values() if row["nearest_id"] is not None}
+    samples |= SampleRows(pairset, ["sample_id", *_SHOWN]).rows([*near])
+    listed = set((pair or {}).get("positive_asset_ids", ()))
+    names |= {(str(Role.POSITIVE), k) for k, row in assets.items() if row["asset_id"] in listed}
     names |= {(str(Role.NEGATIVE), text) for text in (pair or {}).get("negative_texts", ())}
     for place in places:
         place["key"] = samples[place["sample_id"]]["key"]
@@ -59,7 +65,9 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "selection": verdicts_about(pairset, anchor),
         "pair": pair,
         "row": places,
-        "edges": [_described(pairset, edge, samples, anchor, names, words) for edge in edges],
+        "edges": [
+            _described(pairset, edge, samples, anchor, names, (words, assets)) for edge in edges
+        ],
         "synthetic": [
             {
                 **item,
@@ -108,8 +116,9 @@ def _described(
     samples: Mapping[int, Mapping[str, Any]],
     anchor: int,
     names: set[tuple[str, int | str]],
-    words: ClusterWords,
+    more: tuple[ClusterWords, Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
+    words, assets = more
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
     settings = {**miner["settings"], **words.of(edge, miner["settings"])}
     if settings.get("threshold") == "calibrated":
@@ -119,7 +128,13 @@ def _described(
     if settings.get("low") is not None and settings.get("high") is not None:
         settings["threshold"] = _zone_from(pairset, edge, settings)
     other = samples.get(edge["other_id"] if edge["other_id"] is not None else NO_ID, {})
-    name = edge["text"] if edge["other_id"] is None else edge["other_id"]
+    name = edge["other_id"]
+    if name is None:
+        name = edge["text"] or edge["asset"]
+    if edge["asset"]:
+        asset = assets.get(edge["asset"], {})
+        other = {"asset": asset, "nearest": samples.get(asset.get("nearest_id", NO_ID), {})}
+        settings |= _gates(pairset, settings)
     in_row = (edge["role"], name) in names
     return {
         **{name: value for name, value in edge.items() if name != "anchor_id"},
@@ -129,6 +144,19 @@ def _described(
         "in_row": in_row,
         "why": _why(edge, settings, samples[anchor], other, in_row),
     }
+
+
+def _assets(pairset: Pairset, anchor: int) -> dict[str, dict[str, Any]]:
+    if not has_assets(pairset):
+        return {}
+    return {row["key"]: row for row in assets_between(pairset, anchor, anchor).to_pylist()}
+
+
+def _gates(pairset: Pairset, settings: Settings) -> dict[str, float]:
+    """Return the band of similarity that the miner of assets held them against."""
+    section = pairset.manifest["assets"].get(settings["assets"], {})
+    low = quantile(section.get("random", ()), settings["above"])
+    return {"min_similarity": low, "max_similarity": settings["below"]}
 
 
 def _zone_from(pairset: Pairset, edge: Edge, settings: Settings) -> float | None:
@@ -165,6 +193,11 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         return ", ".join([found, *(text for text in more if text)])
     if edge["role"] == Role.SOFT:
         return f"soft target: {edge['weight']:.4f} of it ({_similarity(edge)}, {where})"
+    if edge["asset"]:
+        since = f", from progress {edge['valid_from']:.2f} on" if edge["valid_from"] else ""
+        band = f"{settings['min_similarity']:.4f} to {settings['max_similarity']:g}"
+        made = other["asset"].get("recipe", "")
+        return f"positive: generated, {_similarity(edge)} within {band}{since}; recipe {made}"
     if edge["role"] == Role.NEGATIVE and edge["text"]:
         return "negative: a caption that is wrong for the anchor"
     if edge["role"] == Role.NEGATIVE:
@@ -277,6 +310,10 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
     Reason.OTHER_CLUSTER: lambda e, s, a, o: explain_clusters.other_cluster(s),
     Reason.NOT_ACCEPTED: lambda e, s, a, o: explain_clusters.not_accepted(s),
+    Reason.NEARER_OTHER: lambda e, s, a, o: (
+        f"{_similarity(e)}, but {o['nearest'].get('key')!r} of another group is nearer to it "
+        f"({o['asset'].get('nearest_similarity') or 0:.4f})"
+    ),
     Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
     Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
     Reason.NOT_CHOSEN: lambda e, s, a, o: (

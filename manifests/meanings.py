@@ -103,6 +103,25 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "negative_texts": "T captions that are wrong for the anchor's image; '' is padding.",
         "synthetic": "Y recipes of synthetic negatives: method, type, parents a_id and b_id (-1: "
         "none or the anchor itself), coefficient, seed; a_id -1 is padding.",
+        "positive_asset_ids": "A ids of `assets`, no sample ids: generated positives; -1 is empty.",
+        "positive_asset_valid_from": "Training progress (0..1) from which each of them holds.",
+    },
+    "assets": {
+        "asset_id": "Dense id 0..: the row number here.",
+        "key": "SECTION/ANCHOR-NUMBER; column `asset` of `edges`.",
+        "anchor_id": "sample_id of the sample that it was made from.",
+        "shard": "Tar below the pairset that holds the picture.",
+        "offset": "First byte of the picture in the shard.",
+        "size": "Bytes of the picture.",
+        "sha256": "Hash of these bytes (hex).",
+        "width": "Pixels across.",
+        "height": "Pixels down.",
+        "generator": "Name of the generator.",
+        "recipe": "JSON: the numbers that decided it, its seed, and the random sample beside it.",
+        "similarity": "Cosine to the anchor in the frozen space; null without a vector.",
+        "hardness": "1 - similarity.",
+        "nearest_id": "Nearest sample of the anchor's split outside its near-duplicate group.",
+        "nearest_similarity": "Its cosine to the asset.",
     },
 }
 """By table (`neighbors` for every neighbour graph) and column, in the order of the schema."""

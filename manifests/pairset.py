@@ -18,12 +18,15 @@ from .vectors import Rows, VectorStore, starts_of
 MANIFEST = "manifest.json"
 IMAGES = "images"
 """Folder of the tars that a pairset holds itself, because its corpus was in none."""
+ASSETS = "assets"
+"""Folder of generated pictures: their table, their tars, and their embeddings."""
 PLANS = "plans"
 """Folder of the plans of batches."""
 FOLDERS = (
     *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "clusters", "embeddings"),
     *("index", PLANS),
     IMAGES,
+    ASSETS,
 )
 """Folders that hold only what the manifest lists."""
 

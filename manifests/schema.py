@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .schema_assets import ASSETS
 from .selection import SELECTION
 
 FORMAT = "pairset/1"
@@ -79,6 +80,7 @@ class Reason(StrEnum):
     AGREEMENT = "agreement"
     BELOW_POSITIVE = "below_positive"
     DISTANCE = "distance"
+    NEARER_OTHER = "nearer_other"
     NOT_SELECTED = "not_selected"
 
 
@@ -270,6 +272,8 @@ PAIR_EXTRAS = (
     Extra("soft_targets", FLOATS, "S", "S"),
     Extra("negative_texts", TEXTS, "T", "T"),
     Extra("synthetic", MIXES, "Y", "Y"),
+    Extra("positive_asset_ids", IDS, "A", "A"),
+    Extra("positive_asset_valid_from", FLOATS, "A", "A"),
 )
 """Columns behind those of `PAIRS`, in this order.
 
@@ -277,7 +281,9 @@ PAIR_EXTRAS = (
 it holds. `soft_ids`, `soft_targets`: samples and the share of each in the anchor's soft target;
 what is missing to 1 was cut off with the tail. `negative_texts`: captions that are wrong for the
 anchor's image, "" padding. `synthetic`: recipes of synthetic negatives, a_id -1 padding; b_id -1
-where the second parent is the anchor's own embedding or none."""
+where the second parent is the anchor's own embedding or none. `positive_asset_ids`: generated
+pictures that are positives of the anchor (ids of `assets`, no sample ids), -1 padding, most similar
+first; `positive_asset_valid_from` as above."""
 
 
 CLUSTERS = pa.schema(
@@ -342,7 +348,8 @@ def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
         return NEIGHBORS
     if table.startswith(CLUSTERS_PREFIX):
         return CLUSTERS
-    return {"rejects": REJECTS, "edges": EDGES, "selection": SELECTION}.get(table)
+    others = {"rejects": REJECTS, "edges": EDGES, "assets": ASSETS, "selection": SELECTION}
+    return others.get(table)
 
 
 def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -6,19 +6,13 @@ place only. Every message names file, line, key, value, and what is allowed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
-    StringConstraints,
     ValidationError,
-    model_validator,
 )
 
 from ..manifests import losses
@@ -26,13 +20,26 @@ from ..manifests.errors import ConfigError
 from ..stages import registry
 from ..stages.batches.base import Planner
 from ..stages.clusters.settings import ClusterSettings
-from ..stages.ingest.base import Fields
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
 from ..stages.selection.base import Selector
 from . import clusters
 from .complaints import dotted, explain
-from .entries import BatchEntry, Entry, SelectorEntry
+from .generated import Generated
+from .sections import (
+    BatchEntry,
+    Budget,
+    Corpus,
+    Duplicates,
+    Entry,
+    Loss,
+    Neighbors,
+    Output,
+    Section,
+    SelectorEntry,
+    Space,
+    SpaceName,
+)
 from .yaml_file import Document
 
 MINERS = {
@@ -51,150 +58,8 @@ BATCHES = "batches"
 """The section of planners."""
 PLANNERS = "curate.stages.batches"
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
-
-def _bytes(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([kmgt]?)i?b?\s*", value.lower())
-        if match:
-            return int(float(match[1]) * _UNITS[match[2]])
-    return value
-
-
-ByteSize = Annotated[int, BeforeValidator(_bytes)]
-"""A number of bytes: 268435456, "256MB", "1.5 GB"."""
-
-
-SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
-"""The name of a space: it becomes the name of a folder and a part of names of graphs."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Corpus(_Section):
-    """What is read."""
-
-    source: str
-    """Folder, file, pattern or URL of the corpus."""
-    format: str = "auto"
-    """Its format: see the README; auto looks."""
-    fields: Fields = Fields()
-    """Where captions, labels and attributes are; {} finds them by name."""
-    max_reject_fraction: float = Field(default=0.05, ge=0, le=1)
-    """Share of refused inputs above which the run stops."""
-    max_pixels: int = Field(default=178_956_970, ge=1)
-    """Pixels above which an image is refused."""
-
-
-class Space(BaseModel):
-    """One embedding space: what is embedded and by which encoder; other keys are the encoder's."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    of: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """What is embedded: image, caption, or another modality (array only)."""
-    encoder: str
-    """Name of the encoder; its settings stand beside it."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the encoder."""
-        return dict(self.model_extra or {})
-
-
-class Neighbors(_Section):
-    """One neighbour graph."""
-
-    k: int = Field(default=64, ge=1, le=2048)
-    """Neighbours of a sample."""
-    min_recall: float = Field(default=0.95, ge=0, le=1)
-    """Share of the exact neighbours that must be found; less stops the run."""
-    exact_below: int | None = Field(default=None, ge=0)
-    """Samples below which all pairs are compared; null for 60,000."""
-    correct: Literal["csls", "nnn"] | None = None
-    """Rank by similarities corrected for hubs: csls (2018) or nnn (2024); null for cosines."""
-    correct_k: int | None = Field(default=None, ge=1, le=2048)
-    """Neighbours whose mean is a sample's nearness to everything; null for 10 (csls), 128 (nnn)."""
-    correct_alpha: float | None = Field(default=None, gt=0, le=2)
-    """Weight of that mean in nnn; null for 0.75."""
-    correct_reference: int | None = Field(default=None, ge=1)
-    """Training samples that the mean is taken over, drawn above that; null for 65,536."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Neighbors:
-        given = [
-            name
-            for name in type(self).model_fields
-            if name.startswith("correct_") and getattr(self, name) is not None
-        ]
-        if given and self.correct is None:
-            raise ValueError(f"{', '.join(given)}: nothing is corrected; set correct too")
-        if self.correct == "csls" and self.correct_alpha is not None:
-            raise ValueError("correct_alpha belongs to nnn; csls has no weight")
-        return self
-
-
-class Duplicates(_Section):
-    """When two samples are one picture: their group is never contrasted."""
-
-    space: str | None = None
-    """Space whose graph with itself shows them; null for the first image space."""
-    threshold: float = Field(default=0.985, gt=0, le=1)
-    """Similarity from which two samples are one picture."""
-
-
-class Shards(_Section):
-    """How images are packed."""
-
-    size: ByteSize = Field(default=256 << 20, ge=1 << 20)
-    """Bytes of a tar; images of corpora that are in tars stay there."""
-
-
-class Output(_Section):
-    """How long the lists of a pair row are, and what is written."""
-
-    positives: int | None = Field(default=None, ge=1, le=64)
-    """Positives a row (P); null for as many as the miners may take."""
-    negatives: int = Field(default=4, ge=0, le=1024)
-    """Negatives a row (K); what no miner fills is drawn at random."""
-    false_negatives: int = Field(default=8, ge=0, le=1024)
-    """False negatives a row (F)."""
-    cluster: str | None = None
-    """The set of clusters in column `cluster_id`: NAME (its finest level) or NAME.LEVEL."""
-    shards: Shards = Shards()
-    """How images are packed."""
-    formats: tuple[Literal["parquet", "webdataset"], ...] = ("parquet",)
-    """What is written: Parquet always, webdataset also packs pairs with their images."""
-
-
-class Loss(BaseModel):
-    """What the trainer must do: a kind of `manifests.losses` and its settings.
-
-    The whole block, defaults included, is copied into manifest.json (algorithms.md §0.2).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    kind: str = losses.DEFAULT
-
-    def block(self) -> dict[str, Any]:
-        """Return the whole block."""
-        return losses.parse(self.model_dump()).block()
-
-
-class Budget(_Section):
-    """What the run may occupy."""
-
-    memory: ByteSize | Literal["auto"] = "auto"
-    """Memory of all workers together; auto for three quarters of the machine."""
-    disk: ByteSize | Literal["auto"] = "auto"
-    """Bytes that the output folder may take; auto for what is free."""
-
-
-class Config(_Section):
+class Config(Section):
     """A whole run."""
 
     corpus: Corpus
@@ -205,6 +70,8 @@ class Config(_Section):
     """Neighbour graphs by name, QUERY>BANK: "image>image"."""
     duplicates: Duplicates = Duplicates()
     """When two samples are one picture."""
+    generate: dict[SpaceName, Generated] = Field(default_factory=dict)
+    """Generated pictures by name."""
     clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     """Sets of clusters by name."""
     selection: tuple[SelectorEntry, ...] = ()

@@ -45,6 +45,8 @@ ROW_MEMORY = {
     "join": 60,
     "graph": 60,
     "recall": 60,
+    "generate": 28,
+    "measured": 60,
     "mine": 64,
     "centroids": 16,
     "ranks": 28,
@@ -60,6 +62,10 @@ DIMS = {"builtin": 128, "onnx": 1280}
 DEFAULT_DIM = 512
 EDGE_BYTES = 16
 ROW_BYTES = 120
+ASSET_BYTES = 8000
+"""Of a picture of 64 pixels; a diffusion pipeline's are ten times that."""
+ASSET_RATE = 100.0
+"""Pictures a second a core of the small generators; of a diffusion pipeline on a CPU, 0.01."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,10 @@ def dim_of(space: Space) -> int:
 def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     kind, _, name = node.name.partition(":")
     held = PROCESS_BYTES + ROW_MEMORY.get(kind, 0) * rows
+    if kind in ("generate", "asset_vectors"):
+        return held + 2 * MODEL_BYTES
+    if kind == "measured":
+        return held + 2 * max(dims.values()) * rows
     if kind == "vectors":
         return held + (MODEL_BYTES if isinstance(node.stage, Embed) else 0)
     if kind == "index":
@@ -203,6 +213,8 @@ def _costs(
     if kind == "vectors":
         rate = EMBED_RATES.get(config.spaces[name].encoder, EMBED_RATES["open_clip"])
         return rows * dims[name] * 2, rows / rate
+    if kind in ("generate", "asset_vectors", "measured", "final_assets"):
+        return _asset_costs(kind, rows * config.generate[name].count, max(dims.values()))
     if kind == "index":
         return rows * dims[name] * 2, rows / 20_000
     if kind == "hubs":
@@ -222,6 +234,15 @@ def _costs(
     if kind in ("mine", "mix", "assemble", "final_edges"):
         return rows * EDGE_BYTES * 10, rows / MINE_RATE
     return rows * ROW_BYTES, rows / 200_000
+
+
+def _asset_costs(kind: str, assets: int, dim: int) -> tuple[int, float]:
+    """Return bytes and core seconds of one stage of generated pictures."""
+    if kind == "generate":
+        return assets * (ASSET_BYTES + ROW_BYTES), assets / ASSET_RATE
+    if kind == "asset_vectors":
+        return assets * dim * 2, assets / EMBED_RATES["builtin"]
+    return assets * ROW_BYTES, assets / 5_000
 
 
 def _cluster_dim(config: Config, name: str, dims: Mapping[str, int]) -> int:

@@ -29,6 +29,7 @@ from ..stages.mining.negatives.random import Random
 from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
 from . import clusters, selection
+from .assets import plan_assets, plan_tables
 from .batches import batch_nodes
 from .config import Config, Space, build_component, build_miner, build_mixers
 from .plan_graphs import plan_graphs
@@ -98,6 +99,11 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int) -> list[Node]
     selection.plan(plan, config)
     plan_graphs(plan.add_map, config, memory_bytes)
     clusters.plan(plan, config)
+    encoders = {
+        node.stage.space: node.stage.encoder for node in plan.nodes if isinstance(node.stage, Embed)
+    }
+    for node in plan_assets(config, encoders):
+        plan.add_map(*node)
     miners = planned_miners(config)
     _plan_mining(plan, miners, config)
     _plan_tables(plan, miners, config)
@@ -211,6 +217,10 @@ def _plan_mining(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
         sources = _sources(item.id, item.miner, miners[:position], config)
         names, level = item.miner.cluster_names, item.miner.cluster_level
         sources.update(clusters.need_of(config, item.id, names, level))
+        for name in item.miner.asset_names:
+            _need(name in config.generate, item.id, f"generate: {name}")
+            sources[f"assets:{name}"] = f"generate:{name}"
+            sources[f"measured:{name}"] = f"measured:{name}"
         for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
             sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
         for graph in item.miner.graph_names:
@@ -259,6 +269,7 @@ def _reference(item: PlannedMiner) -> MinerRef:
         places=miner.positive_capacity,
         soft=miner.capacity if miner.role is Role.SOFT else 0,
         texts=miner.capacity if miner.makes_texts else 0,
+        assets=miner.capacity if miner.asset_names else 0,
         scheduled=miner.is_scheduled,
     )
 
@@ -280,9 +291,12 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     edges = {f"edges:{item.id}": f"mine:{item.id}" for item in miners}
     captions = _caption_vectors(config)
     mixes = {f"synthetic:{name}": f"mix:{name}" for name in mixers}
+    assets = {f"assets:{name}": f"generate:{name}" for name in config.generate}
+    for node in plan_tables(config):
+        plan.add_map(*node)
     clustered = {"clusters": f"clusters:{level.name}"} if level else {}
-    around = {**base, **edges, **mixes, **captions, **clustered, **selection.selected(config)}
-    plan.add_map("assemble", stage, around)
+    around = {**base, **edges, **mixes, **captions, **assets, **clustered}
+    plan.add_map("assemble", stage, {**around, **selection.selected(config)})
     if level and any(miner.acceptance for _, miner in named):
         clustered["ranks"] = f"ranks:{level.name}"
     samples = FinalSamples(level=level.level if level else 0)

@@ -17,6 +17,7 @@ from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
 from ..stages.mining.base_mixer import Mixer
 from . import clusters, quality
+from .assets import asset_tables, publish_assets
 from .batches import planned_batches
 from .config import Config
 from .croissant import croissant
@@ -51,6 +52,7 @@ def publish(
         "index": _indexes(done, links),
         "neighbors": quality.neighbors(config, done),
         "images": _images(done, links),
+        "assets": publish_assets(config, nodes, done, links.add),
         "kinds": [item.id for item in miners],
         "miners": [_miner(item) for item in miners],
         "selection": [_selector(item, done) for item in planned_selectors(config)],
@@ -151,6 +153,8 @@ def _tables(
     tables["rejects"] = rejects
     if "final_selection" in done:
         tables["selection"] = _rows_table(links, done["final_selection"], "selection")
+    if config.generate:
+        tables["assets"] = asset_tables(config, done, links.add)
     for graph in config.neighbors:
         folder = f"neighbors/{graph.replace('>', '_to_')}"
         tables[f"neighbors/{graph}"] = _rows_table(links, done[f"final_neighbors:{graph}"], folder)

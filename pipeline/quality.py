@@ -24,8 +24,14 @@ def counts(config: Config, done: Done) -> dict[str, int]:
         "P": facts.get("P", config.output.positives or 1),
         "K": config.output.negatives,
         "F": config.output.false_negatives,
+        **_assets(config, done),
         **{extra.present: facts[extra.present] for extra in PAIR_EXTRAS if extra.present in facts},
     }
+
+
+def _assets(config: Config, done: Done) -> dict[str, int]:
+    rows = [done[f"final_assets:{name}"].rows for name in config.generate]
+    return {"assets": sum(rows)} if rows else {}
 
 
 def neighbors(config: Config, done: Done) -> dict[str, Any]:

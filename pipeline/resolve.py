@@ -175,6 +175,8 @@ def _apply(
     for _, run in runs:
         for section in ("neighbors", "clusters"):
             _fill(body.setdefault(section, {}), run.get(section) or {})
+        if run.get("generate"):
+            _fill(body.setdefault("generate", {}), run["generate"])
     lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():

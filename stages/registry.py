@@ -18,7 +18,7 @@ from .base import Component
 
 T = TypeVar("T", bound=Component)
 
-_NOT_COMPONENTS = frozenset({"base", "stage"})
+_NOT_COMPONENTS = frozenset({"base", "stage", "train"})
 
 
 def names(package: str) -> list[str]:

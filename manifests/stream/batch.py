@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..schema import NO_ID
 from .columns import Columns
-from .extras import Mixes, allowed, draw_mixes
+from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .schedules import accepted_groups
 
 
@@ -57,12 +57,13 @@ class PairBatch:
     Attributes:
         images: float32 [U, 3, H, W], each image of the batch once.
         anchor: int64 [B], place in `images`; -1 where `valid` is false for want of the anchor.
-        positive: int64 [B, P], places in `images`.
+        positive: int64 [B, P + assets], places in `images`.
         negative: int64 [B, K], places in `images`.
-        positive_weight: float32 [B, P].
+        positive_weight: float32 [B, P + assets]; a drawn asset weighs what the row's other
+            positives weigh on average.
         negative_weight: float32 [B, K].
         fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor.
-        sample_id: int64 [U].
+        sample_id: int64 [U]; of a generated picture -2 - asset_id.
         groups: int64 [U, C], values of the manifest's mask_groups, then of its mask_schedules
             (of the samples that are accepted at this progress); -1 equals nothing.
         weight: float32 [B], 0 where not valid.
@@ -75,6 +76,7 @@ class PairBatch:
         soft_ids: int64 [B, S] sample ids of the soft target, -1 padding.
         soft_targets: float32 [B, S], their shares.
         mixes: recipes of synthetic negatives, where the stream was asked for some.
+        assets: how many of the last columns of `positive` are generated pictures.
     """
 
     images: Tensor
@@ -95,6 +97,7 @@ class PairBatch:
     soft_ids: Tensor | None = None
     soft_targets: Tensor | None = None
     mixes: MixBatch | None = None
+    assets: int = 0
 
     @property
     def group_id(self) -> Tensor:
@@ -129,11 +132,13 @@ class Settings:
     Attributes:
         captions: whether captions are added.
         mixes: recipes of synthetic negatives of a pair, with their parents' images.
+        assets: generated positives of a pair, where the pairset has any.
         seed: of the stream.
     """
 
     captions: bool = False
     mixes: int = 0
+    assets: int = 0
     seed: int = 0
 
 
@@ -145,9 +150,10 @@ class Composition:
     """The ids of one batch, before any image is read; all numpy.
 
     Attributes:
-        sample_id: int64 [U], ascending: the images that are needed, each once.
+        sample_id: int64 [U], ascending: the images that are needed, each once, as rows of the
+            columns of samples: asset a is N + a.
         places: places in `sample_id` by list, int64 [B, length], -1: "anchor", "positive",
-            "negative", and "a", "b" of the recipes.
+            "negative", "asset", and "a", "b" of the recipes.
         fn_ids: int64 [B, F] sample ids that are masked at this progress.
         rows: int64 [B], rows of `pairs`.
         valid: bool [B].
@@ -188,6 +194,9 @@ def compose(
         holds = allowed(columns.arrays, role, rows, progress)
         lists[role] = ids if holds is None else np.where(holds, ids, NO_ID)
     fn_ids = lists.pop("false_negative")
+    if settings.assets and columns.samples is not None:
+        drawn = draw_assets(columns.arrays, rows, settings.assets, settings.seed, epoch, progress)
+        lists["asset"] = np.where(drawn == NO_ID, NO_ID, columns.samples + drawn)
     mixes = None
     if settings.mixes and "mix_a_id" in columns.arrays:
         mixes = draw_mixes(columns.arrays, rows, settings.mixes, settings.seed, epoch)
@@ -225,6 +234,9 @@ def complete(
     anchor, positive, negative = (places[name] for name in ("anchor", "positive", "negative"))
     rows = plan.rows
     positive_weight = np.where(positive >= 0, columns["positive_weights"][rows], 0)
+    asset = places.get("asset", positive[:, :0])
+    if asset.shape[1]:
+        positive, positive_weight = _with_assets(positive, positive_weight, asset)
     negative_weight = np.where(negative >= 0, columns["negative_weights"][rows], 0)
     valid = plan.valid & (anchor[:, 0] >= 0) & (positive >= 0).any(axis=1)
     kept = [image for image in images if image is not None]
@@ -242,7 +254,7 @@ def complete(
         positive_weight=torch.from_numpy(positive_weight),
         negative_weight=torch.from_numpy(negative_weight),
         fn_ids=torch.from_numpy(plan.fn_ids),
-        sample_id=torch.from_numpy(good),
+        sample_id=torch.from_numpy(columns.ids_of(good)),
         groups=torch.from_numpy(np.concatenate(groups, axis=1)),
         weight=torch.from_numpy(np.where(valid, columns["weight"][rows], 0)),
         pair_id=torch.from_numpy(rows.copy()),
@@ -252,9 +264,20 @@ def complete(
         negative_texts=(
             [columns.negative_texts(int(row)) for row in rows] if settings.captions else None
         ),
+        assets=asset.shape[1],
         mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
         **soft,
     )
+
+
+def _with_assets(
+    positive: np.ndarray, weight: np.ndarray, asset: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put generated pictures behind the positives; each weighs as much as one of those."""
+    there = np.maximum((positive >= 0).sum(axis=1, keepdims=True), 1)
+    each = np.where(weight.any(axis=1, keepdims=True), weight.sum(axis=1, keepdims=True) / there, 1)
+    own = np.where(asset >= 0, each, 0).astype(weight.dtype)
+    return np.concatenate([positive, asset], axis=1), np.concatenate([weight, own], axis=1)
 
 
 def _mixes(columns: Columns, mixes: Mixes, places: dict[str, np.ndarray]) -> MixBatch:

@@ -70,7 +70,7 @@ def open_columns(folder: Path) -> Columns:
     names = json.loads((folder / _NAMES).read_text())
     arrays = {name: _open(folder / f"{name}.npy") for name in names["arrays"]}
     splits, shards, methods = (tuple(names[name]) for name in ("splits", "shards", "methods"))
-    return Columns(arrays, splits, shards, str(folder), methods)
+    return Columns(arrays, splits, shards, str(folder), methods, names["samples"])
 
 
 def _open(path: Path) -> np.ndarray:
@@ -98,6 +98,7 @@ def _write(folder: Path, pairset: Pairset, request: Request) -> None:
             "splits": columns.splits,
             "shards": columns.shards,
             "methods": columns.methods,
+            "samples": columns.samples,
         }
         storage.write_json(scratch / _NAMES, names)
         _publish(scratch, folder)

@@ -50,7 +50,8 @@ class Columns:
     pairs: anchor_id, weight [M]; positive_ids, positive_weights [M, P]; negative_ids,
     negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
     after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
-    samples: shard (code), offset, size [N]; groups int64 [N, C] (-1 equals nothing);
+    samples: shard (code), offset, size [N + G]; groups int64 [N + G, C] (-1 equals nothing), where
+    the last G rows are the generated pictures of `assets`: asset a is row N + a;
     caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
     adds.
 
@@ -60,6 +61,7 @@ class Columns:
         shards: names of the shards, by code.
         place: "memory", or the folder of the mapped files.
         methods: names of the methods of synthetic negatives, by code.
+        samples: N, number of samples; None where there are no assets.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -67,6 +69,7 @@ class Columns:
     shards: tuple[str, ...]
     place: str = "memory"
     methods: tuple[str, ...] = ()
+    samples: int | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -81,8 +84,19 @@ class Columns:
         starts, code = self["split_starts"], self.splits.index(split)
         return self["split_rows"][starts[code] : starts[code + 1]]
 
+    def ids_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the ids of rows [N + G]: of a sample its sample_id, of asset a the id -2 - a.
+
+        Ids below 0 are in no list and no mask group, so an asset is never anybody's negative.
+        """
+        if self.samples is None:
+            return rows
+        return np.where(rows < self.samples, rows, self.samples - 2 - rows)
+
     def caption(self, sample_id: int) -> str:
-        """Return the first caption of a sample, "" where it has none."""
+        """Return the first caption of a sample, "" where it has none and for an asset."""
+        if self.samples is not None and sample_id >= self.samples:
+            return ""
         start, end = self["caption_starts"][sample_id : sample_id + 2]
         return self["caption_bytes"][start:end].tobytes().decode()
 
@@ -116,6 +130,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     lists = counts["P"] * 12 + counts["K"] * 12 + counts["F"] * 8
     total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
     total += extra_bytes(pairset, request.captions)
+    total += counts.get("assets", 0) * (20 + 8 * len(request.groups))
     total += schedule_bytes(pairset)
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
@@ -153,7 +168,9 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
     methods = read_extras(pairset, blocks, remember, request.captions)
     _read_samples(pairset, request, shards, remember)
     read_schedules(pairset, partial(_blocks, pairset, "samples"), remember)
-    return Columns(arrays, tuple(splits.known), tuple(shards.known), methods=methods)
+    samples = pairset.counts["samples"] if pairset.counts.get("assets") else None
+    names = (tuple(splits.known), tuple(shards.known))
+    return Columns(arrays, *names, methods=methods, samples=samples)
 
 
 def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate) -> None:
@@ -194,7 +211,8 @@ def _sort_by_split(codes: np.ndarray, splits: int, allocate: Allocate) -> None:
 
 
 def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: Allocate) -> None:
-    rows = pairset.counts["samples"]
+    assets = pairset.counts.get("assets", 0)
+    rows = pairset.counts["samples"] + assets
     shard = allocate("shard", (rows,), np.int32)
     places = {name: allocate(name, (rows,), np.int64) for name in ("offset", "size")}
     groups = allocate("groups", (rows, len(request.groups)), np.int64)
@@ -206,6 +224,13 @@ def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: 
             array[span] = table[name].to_numpy()
         for place, name in enumerate(request.groups):
             groups[span, place] = _group(table[name], codes[name])
+    for start, table in _blocks(pairset, "assets", ["shard", *places]) if assets else ():
+        low = rows - assets + start
+        span = slice(low, low + table.num_rows)
+        shard[span] = shards.of(table["shard"])
+        for name, array in places.items():
+            array[span] = table[name].to_numpy()
+    groups[rows - assets :] = NO_ID
     if request.captions:
         _read_captions(pairset, allocate)
 

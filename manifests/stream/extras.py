@@ -29,7 +29,7 @@ def present(pairset: Pairset) -> list[str]:
 def extra_bytes(pairset: Pairset, captions: bool) -> int:
     """Return about how many bytes the extra columns take (a negative caption: 60)."""
     counts, total = pairset.counts, 0
-    a_place = {"soft_ids": 8, "soft_targets": 4, "synthetic": 30}
+    a_place = {"soft_ids": 8, "soft_targets": 4, "synthetic": 30, "positive_asset_ids": 8}
     for extra in PAIR_EXTRAS:
         if counts.get(extra.present) and (captions or extra.name != "negative_texts"):
             each = 68 if extra.name == "negative_texts" else a_place.get(extra.name, 4)
@@ -42,9 +42,9 @@ def read_extras(
 ) -> tuple[str, ...]:
     """Read the extra columns into arrays.
 
-    `soft_ids`, `soft_targets` and `*_valid_from` [M, length] under their own names; `mix_method`
-    (code), `mix_type`, `mix_a_id`, `mix_b_id`, `mix_coef`, `mix_seed` [M, Y]; `text_starts`
-    [M T + 1] and `text_bytes`, only with captions.
+    `soft_ids`, `soft_targets`, `positive_asset_ids` and `*_valid_from` [M, length] under their own
+    names; `mix_method` (code), `mix_type`, `mix_a_id`, `mix_b_id`, `mix_coef`, `mix_seed` [M, Y];
+    `text_starts` [M T + 1] and `text_bytes`, only with captions.
 
     Returns:
         The methods of synthetic negatives, by code.
@@ -54,7 +54,9 @@ def read_extras(
     plain = [name for name in names if name not in ("synthetic", "negative_texts")]
     lengths = {extra.name: counts[extra.length] for extra in PAIR_EXTRAS if extra.name in names}
     arrays = {
-        name: allocate(name, (rows, lengths[name]), np.int64 if name == "soft_ids" else np.float32)
+        name: allocate(
+            name, (rows, lengths[name]), np.int64 if name.endswith("_ids") else np.float32
+        )
         for name in plain
     }
     for start, table in blocks(plain) if plain else ():
@@ -141,6 +143,33 @@ def draw_mixes(arrays: Any, rows: np.ndarray, count: int, seed: int, epoch: int)
 
     fills = {"method": 0, "type": 0, "a_id": NO_ID, "b_id": NO_ID, "coef": 0, "seed": 0}
     return Mixes(*(at(name, fill) for name, fill in fills.items()))
+
+
+def draw_assets(
+    arrays: Any, rows: np.ndarray, count: int, seed: int, epoch: int, progress: float
+) -> np.ndarray:
+    """Draw `count` of the generated positives that each pair has at a progress, none twice.
+
+    Evenly, other ones each epoch (CLSP: one of eight a visit).
+
+    Args:
+        arrays: columns by name, those of `read_extras` among them.
+        rows: int64 [B], rows of `pairs`.
+        count: of each pair; those without so many get -1.
+        seed: of the stream.
+        epoch: of the batch.
+        progress: of the training, 0..1.
+
+    Returns:
+        int64 [B, count] asset ids.
+    """
+    ids = arrays["positive_asset_ids"][rows]
+    holds = (ids != NO_ID) & (arrays["positive_asset_valid_from"][rows] <= progress)
+    order = np.argsort(~holds, axis=1, kind="stable")
+    drawn = draw_distinct(draw_uniform(seed, rows, f"assets/{epoch}", count), holds.sum(axis=1))
+    there = drawn != NO_ID
+    places = np.take_along_axis(order, np.where(there, drawn, 0), axis=1)
+    return np.where(there, np.take_along_axis(ids, places, axis=1), NO_ID)
 
 
 def allowed(arrays: Any, role: str, rows: np.ndarray, progress: float) -> np.ndarray | None:

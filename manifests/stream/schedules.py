@@ -56,5 +56,8 @@ def accepted_groups(
         return np.zeros((len(ids), 0), np.int64)
     first, last, ranked = arrays["schedule_shares"].T
     limit = np.floor((first + (last - first) * progress) * ranked)
-    ranks = arrays["schedule_rank"][ids]
-    return np.where((ranks >= 0) & (ranks < limit), arrays["schedule_group"][ids], NO_ID)
+    # Generated pictures stand behind the samples and are in no group.
+    sample = ids < len(arrays["schedule_rank"])
+    rows = np.where(sample, ids, 0)
+    ranks = np.where(sample[:, None], arrays["schedule_rank"][rows], NO_ID)
+    return np.where((ranks >= 0) & (ranks < limit), arrays["schedule_group"][rows], NO_ID)

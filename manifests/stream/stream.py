@@ -67,6 +67,8 @@ class PairStream(IterableDataset[PairBatch]):
         captions: whether batches carry the images' captions.
         mixes: recipes of synthetic negatives that come with each pair, with their parents'
             images; others each epoch. 0 for none.
+        assets: generated positives that come with each pair behind its others, other ones each
+            epoch; None: one where the pairset has any.
         schedule_batches: number of global batches over which training progress goes from 0 to 1,
             where lists have entries that hold only from a progress on; None: all entries hold.
         memory_budget: bytes of columns a process holds; beyond it they are mapped from files.
@@ -91,6 +93,7 @@ class PairStream(IterableDataset[PairBatch]):
     max_bad_fraction: float = 0.01
     captions: bool = False
     mixes: int = 0
+    assets: int | None = None
     schedule_batches: int | None = None
     memory_budget: int = 2 << 30
     cache: str | Path | None = None
@@ -130,6 +133,8 @@ class PairStream(IterableDataset[PairBatch]):
                 f"batch_size={self.batch_size} is the batch of all ranks together and must be a "
                 f"positive multiple of world_size={self.world_size}."
             )
+        if (self.assets or 0) < 0:
+            raise UsageError(f"assets={self.assets}: None, 0 or more are allowed.")
         if self.mixes < 0 or (self.schedule_batches is not None and self.schedule_batches < 1):
             raise UsageError(
                 f"mixes={self.mixes}, schedule_batches={self.schedule_batches}: "
@@ -194,12 +199,16 @@ class PairStream(IterableDataset[PairBatch]):
         local = self.batch_size // self.world_size
         positions = number * self.batch_size + self.rank * local + np.arange(local)
         rows = self._rows()[order.ordinals(positions % self.pairs)]
-        settings = Settings(self.captions, self.mixes, self.seed)
+        settings = self._settings()
         progress = self.progress_at(order.epoch, number)
         whole = positions < self.pairs
         plan = compose(self.columns, rows, whole, settings, order.epoch, progress)
         images = self.images.load(plan.sample_id, order.epoch, budget)
         return complete(self.columns, plan, images, settings)
+
+    def _settings(self) -> Settings:
+        made = int(bool(self.pairset.counts.get("A"))) if self.assets is None else self.assets
+        return Settings(self.captions, self.mixes, made, self.seed)
 
     def progress_at(self, epoch: int, batch: int) -> float:
         """Return the training progress, 0..1, that the lists of a batch are held against."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ..assets import has_assets
 from ..pairset import Pairset
+from .assets import check_assets
 from .clusters import check_clusters
 from .context import Context
 from .edges import check_edges
@@ -68,6 +70,7 @@ Check = Callable[[Context], None]
 def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
     """Return name, tables that must be whole, and function of each check, in order."""
     graphs = [name for name in context.pairset.manifest["tables"] if name.startswith("neighbors/")]
+    assets = ("assets",) if has_assets(context.pairset) else ()
     clusters = [name for name in context.pairset.manifest["tables"] if name.startswith("clusters/")]
     return [
         ("manifest", (), check_manifest),
@@ -80,10 +83,11 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("selection", ("samples", "selection", "pairs", "edges"), check_selection),
         ("neighbors", ("samples", "selection", *graphs), check_neighbors),
         ("clusters", ("samples",), check_clusters),
+        ("assets", ("samples", *assets), check_assets),
         ("edges", ("samples", "edges"), check_edges),
         ("corrections", ("edges", *graphs), check_corrected_edges),
         ("pairs", ("samples", "pairs"), check_pairs),
-        ("explanations", ("samples", "edges", "pairs", *clusters), _check_explanations),
+        ("explanations", ("samples", "edges", "pairs", *clusters, *assets), _check_explanations),
         ("plans", ("samples", "pairs"), check_plans),
         ("images", ("samples",), check_images),
     ]

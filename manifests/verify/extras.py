@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..schema import NO_ID, Role
+from .assets import check_asset_places
 from .context import Context, matrix
 from .join import Edges, Names
 from .pairs import PairBlock
@@ -38,6 +39,8 @@ def check_extras(context: Context, block: PairBlock, edges: Edges) -> None:
         _check_soft(context, block, names, edges, counts["S"])
     if counts.get("T"):
         _check_texts(context, block, names, edges)
+    if counts.get("A"):
+        check_asset_places(context, block, names, edges)
     if counts.get("Y"):
         _check_mixes(context, block, counts["Y"])
 

@@ -30,7 +30,8 @@ def check_manifest(context: Context) -> None:
     ids = [miner["id"] for miner in manifest["miners"]]
     if list(manifest["kinds"]) != ids:
         notes.add("kinds", "manifest.json", None, f"kinds {manifest['kinds']}, miners {ids}")
-    for table in _COUNTED:
+    made = ("assets",) if "assets" in manifest["tables"] else ()
+    for table in (*_COUNTED, *made):
         _check_count(context, table)
     _check_inputs(context)
     for name, listed in _listed_rows(manifest):
@@ -89,6 +90,8 @@ def _listed_files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     for space, index in manifest["index"].items():
         yield from ((f"index/{space}", entry) for entry in index.get("files", ()))
     yield from (("images", entry) for entry in manifest["images"])
+    for item in manifest.get("assets", {}).values():
+        yield from (("assets", entry) for entry in (*item["shards"], *item["vectors"]))
     yield from ((f"plans/{entry['name']}", entry) for entry in manifest.get("plans", ()))
     yield from (("documents", entry) for entry in manifest.get("documents", ()))
 

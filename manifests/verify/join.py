@@ -21,7 +21,7 @@ from .pairs import PairBlock, pair_columns
 _ANCHORS = 2048
 _COLUMNS = [
     *("anchor_id", "other_id", "role", "miner", "rank", "similarity", "positive_similarity"),
-    *("action", "reason", "weight", "valid_from", "text", "corrected_similarity"),
+    *("action", "reason", "weight", "valid_from", "text", "asset", "corrected_similarity"),
 ]
 ROLE_CODE = {str(role): code for code, role in enumerate(Role)}
 _MASKING = {str(Action.ELIMINATE): 1, str(Action.ATTRACT): 1}
@@ -32,8 +32,8 @@ class Edges:
     """Edges of consecutive anchors as arrays of one length; `row` is the row number in `edges`.
 
     `role` is a position in Role, `miner` one in the manifest's kinds, `reason` one in REASONS
-    (-1: an unknown word), `action` 1 for eliminate and attract, else 0, `text` an object array
-    of str, "" for edges to a sample.
+    (-1: an unknown word), `action` 1 for eliminate and attract, else 0, `text` and `asset` object
+    arrays of str, "" for edges to a sample.
     """
 
     row: np.ndarray
@@ -49,6 +49,7 @@ class Edges:
     weight: np.ndarray
     valid_from: np.ndarray
     text: np.ndarray
+    asset: np.ndarray
     corrected_similarity: np.ndarray
 
     @classmethod
@@ -70,6 +71,7 @@ class Edges:
             table["weight"].to_numpy(),
             table["valid_from"].to_numpy(),
             _texts(table["text"]),
+            _texts(table["asset"]),
             floats(table["corrected_similarity"]),
         )
 

@@ -15,6 +15,7 @@ from ...manifests.schema import CODES, EDGES, FLOATS, IDS, padded_list, pairs_sc
 from ...manifests.tables import read_parquet
 from ...manifests.vectors import Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
+from .assets import AssetNumbers
 from .extras import extra_columns, joined_mixes
 from .judge import Judge
 from .rows import Lengths, Lists, choose_lists
@@ -34,6 +35,7 @@ class MinerRef(BaseModel):
         places: among the positives.
         soft: in the soft target.
         texts: among the captions that are negatives.
+        assets: among the generated positives.
         scheduled: whether its edges hold from a training progress of their own.
     """
 
@@ -43,6 +45,7 @@ class MinerRef(BaseModel):
     places: int = Field(default=0, ge=0)
     soft: int = Field(default=0, ge=0)
     texts: int = Field(default=0, ge=0)
+    assets: int = Field(default=0, ge=0)
     scheduled: bool = False
 
 
@@ -64,12 +67,13 @@ class Assemble(Stage):
     offered to the places that are left: they, too, must not be contrasted. Anchors without a
     positive get no row.
 
-    Inputs: samples, groups, edges:<id> of every miner, synthetic:<id> of every mixer, `selected`
-    where samples were selected, at most one `vectors:<caption space>` (used to judge negatives
-    where there are no labels), and `clusters` if one set of them is published.
+    Inputs: samples, groups, edges:<id> of every miner, synthetic:<id> of every mixer,
+    assets:<section> of every section of `generate`, `selected` where samples were selected, at most
+    one `vectors:<caption space>` (used to judge negatives where there are no labels), and
+    `clusters` if one set of them is published.
 
     Files of a part: "pairs.parquet" (the schema of `pairs` without pair_id), "edges.parquet".
-    Facts, all counts but kinds: P, K, F, and S, T, Y, V where they are not 0 (see
+    Facts, all counts but kinds: P, K, F, and S, T, Y, A, V where they are not 0 (see
     `schema.PAIR_EXTRAS`), kinds, pairs, edges, anchors_without_positive, positives, negatives,
     false_negatives, positive_overflow, negative_overflow, negatives_dropped (a positive or false
     negative of the anchor), fn_truncated, random_fill, and for source label and caption
@@ -106,6 +110,7 @@ class Assemble(Stage):
             self.false_negatives,
             sum(miner.soft for miner in self.miners),
             sum(miner.texts for miner in self.miners),
+            sum(miner.assets for miner in self.miners),
         )
 
     @property
@@ -116,6 +121,7 @@ class Assemble(Stage):
             "S": lengths.soft,
             "T": lengths.texts,
             "Y": sum(mixer.count for mixer in self.mixers),
+            "A": lengths.assets,
             "V": int(any(miner.scheduled for miner in self.miners)),
         }
         lists = {"P": lengths.positives, "K": lengths.negatives, "F": lengths.false_negatives}
@@ -139,6 +145,7 @@ class Assemble(Stage):
         is_kept = whole if selected is None else selected.array(selected.parts[0])
         judge = Judge.of(samples, _captions(inputs))
         edges = [inputs[f"edges:{miner.id}"] for miner in self.miners]
+        numbers = AssetNumbers(inputs)
         mixes = [inputs[f"synthetic:{mixer.id}"] for mixer in self.mixers]
         schema = pa.schema([item for item in pairs_schema(self.counts) if item.name != "pair_id"])
 
@@ -152,6 +159,7 @@ class Assemble(Stage):
             splits = samples.table(part, ["split"])["split"]
             chosen = lists.of(kept)
             pairs = self._pairs(chosen, anchors[kept]) | extra_columns(chosen, table["text"])
+            pairs |= numbers.columns(chosen, table, part)
             if mixes:
                 rows_of_mixes = np.searchsorted(asked, kept)
                 pairs["synthetic"] = joined_mixes([m.table(part) for m in mixes], rows_of_mixes)

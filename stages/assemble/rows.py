@@ -64,6 +64,7 @@ class Lists:
     Attributes:
         soft: samples of the soft target, their share as weight.
         texts: int64 [A, T], rows of the table of edges whose text is a negative caption; -1 fill.
+        assets: int64 [A, assets], rows of the table of edges whose asset is a positive; -1 fill.
         overflow: positive_overflow, negative_overflow, negatives_dropped, fn_truncated.
     """
 
@@ -72,6 +73,7 @@ class Lists:
     false_negatives: Chosen
     soft: Chosen
     texts: np.ndarray
+    assets: np.ndarray
     overflow: dict[str, int] = field(default_factory=dict)
 
     def of(self, rows: np.ndarray) -> Lists:
@@ -82,6 +84,7 @@ class Lists:
             self.false_negatives.of(rows),
             self.soft.of(rows),
             self.texts[rows],
+            self.assets[rows],
             self.overflow,
         )
 
@@ -120,13 +123,14 @@ def place_in_row(anchors: np.ndarray, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the lists of a row are: the entries P, K, F, S, T of the manifest's `counts`."""
+    """How long the lists of a row are: the entries P, K, F, S, T, A of the manifest's `counts`."""
 
     positives: int
     negatives: int
     false_negatives: int
     soft: int = 0
     texts: int = 0
+    assets: int = 0
 
 
 def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: Lengths) -> Lists:
@@ -154,7 +158,8 @@ def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: Lengths) -> Lists
         Chosen.of_rows(negatives_kept, (count, k)),
         Chosen.of_rows(_by_id(kept), (count, f)),
         Chosen.of_rows(_first(_distinct(rows.with_role(Role.SOFT)), s, count)[0], (count, s)),
-        _texts(rows.with_text(), (count, lengths.texts)),
+        _table_rows(rows.with_text(), (count, lengths.texts)),
+        _table_rows(rows.with_asset(), (count, lengths.assets)),
         {
             "positive_overflow": len(left_out.anchors),
             "negative_overflow": len(negatives_left.anchors),
@@ -164,7 +169,7 @@ def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: Lengths) -> Lists
     )
 
 
-def _texts(rows: EdgeRows, shape: tuple[int, int]) -> np.ndarray:
+def _table_rows(rows: EdgeRows, shape: tuple[int, int]) -> np.ndarray:
     kept, _ = _first(rows, shape[1], shape[0])
     out = np.full(shape, NO_ID, np.int64)
     out[kept.anchors, place_in_row(kept.anchors, shape[0])] = kept.rows

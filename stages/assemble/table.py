@@ -68,6 +68,11 @@ class EdgeRows:
         negative = self.roles == ROLES.index(Role.NEGATIVE)
         return self.at(np.flatnonzero(negative & (self.others < 0)))
 
+    def with_asset(self) -> EdgeRows:
+        """Return the taken positives that are generated pictures: they point to no sample."""
+        positive = self.roles == ROLES.index(Role.POSITIVE)
+        return self.at(np.flatnonzero(positive & (self.others < 0)))
+
     def at(self, rows: np.ndarray) -> EdgeRows:
         """Return some of the rows."""
         return EdgeRows(*(getattr(self, item.name)[rows] for item in fields(self)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, Any, Literal
@@ -12,9 +11,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from ...manifests.artifact import Output
+from ...manifests.device import torch_device
+from ...manifests.pictures import Pictures
 from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
-from ._shards import Pictures
 from ._unit import mean_of_runs
 from .base import Encoder, LoadedEncoder
 
@@ -85,19 +85,6 @@ class Embed(Stage):
             return Output(len(rows), {"npy": rows}, facts, _log(failed, note))
 
         return run
-
-
-def torch_device() -> str:
-    """Return the torch device of this process, and give torch the threads that it was given.
-
-    One thread unless OMP_NUM_THREADS says more (Ray sets it to a task's cores).
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda:0"
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS") or 1)))
-    return "cpu"
 
 
 def _encode_images(

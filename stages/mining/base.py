@@ -17,11 +17,13 @@ import numpy as np
 from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
 from ...manifests.vectors import pair_similarity
 from ..base import Component
+from .base_assets import AssetLists, AssetReader
 from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
 from .prepare import Preparation, PreparedRows
 
 __all__ = [
     "TAKEN",
+    "AssetLists",
     "Block",
     "Clusters",
     "Decisions",
@@ -188,6 +190,7 @@ class Block:
         negatives: taken negatives of earlier miners.
         thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
             (absent where nothing could be calibrated).
+        assets: generated pictures of the anchors, by section of `generate`.
         prepared: what the miner asked for in `preparations`, by the same names.
         captions: all captions of each anchor, for miners that read them.
         twin_captions: all captions of each anchor's near-duplicates, likewise.
@@ -204,6 +207,7 @@ class Block:
     false_negatives: EdgeLists
     negatives: EdgeLists
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    assets: Mapping[str, AssetLists] = field(default_factory=dict)
     prepared: Mapping[str, PreparedRows] = field(default_factory=dict)
     seed: int = 0
     captions: Sequence[Sequence[str]] = ()
@@ -228,6 +232,7 @@ class Decisions:
         valid_from: float32 [A, K] training progress 0..1 from which an edge holds, or None (0).
         texts: object [A, K] of str or None: captions that the miner made, each at a place where
             `ids` is -1. None for miners that make none.
+        assets: object [A, K] of str or None: keys of generated pictures, likewise.
         facts: small JSON facts about what the miner used, the same for every block.
     """
 
@@ -242,18 +247,20 @@ class Decisions:
     actions: np.ndarray | None = None
     valid_from: np.ndarray | None = None
     texts: np.ndarray | None = None
+    assets: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def there(self) -> np.ndarray:
         """Which places hold a candidate, bool [A, K]."""
         there = self.ids != NO_ID
-        if self.texts is None:
-            return there
-        return there | self.texts.astype(bool)
+        for made in (self.texts, self.assets):
+            if made is not None:
+                there = there | made.astype(bool)
+        return there
 
 
-class Miner(Component, abc.ABC):
+class Miner(Component, AssetReader, abc.ABC):
     """Base class of all miners. A subclass is one technique."""
 
     role: ClassVar[Role]

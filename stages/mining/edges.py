@@ -52,6 +52,9 @@ def read_edges(
     """
     tables = [artifact.table(part, _READ) for artifact in earlier]
     table = pa.concat_tables(tables) if tables else pa.table({})
+    if table.num_rows:
+        # Captions and generated pictures are no samples: nobody looks for them among ids.
+        table = table.filter(table["other_id"].is_valid())
     if not table.num_rows:
         return dict.fromkeys(Role, EdgeLists.none(len(anchors)))
     roles = {str(role): code for code, role in enumerate(Role)}
@@ -75,7 +78,7 @@ def _lists(table: pa.Table, rows: np.ndarray, anchors: np.ndarray) -> EdgeLists:
     ids = np.full(shape, NO_ID, np.int64)
     similarities = np.full(shape, np.nan, np.float32)
     weights = np.zeros(shape, np.float32)
-    ids[local, place] = table["other_id"].fill_null(NO_ID).to_numpy()[rows]
+    ids[local, place] = table["other_id"].to_numpy()[rows]
     similarities[local, place] = table["similarity"].to_numpy()[rows]
     weights[local, place] = table["weight"].to_numpy()[rows]
     return EdgeLists(ids, similarities, weights)
@@ -121,7 +124,7 @@ def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
     shape = decisions.ids.shape
     arrays = (
         *("reasons", "similarities", "ranks", "weights", "corrected", "valid_from", "texts"),
-        "actions",
+        *("actions", "assets"),
     )
     for name in arrays:
         value = getattr(decisions, name)
@@ -135,8 +138,11 @@ def _check_shapes(miner: Miner, block: Block, decisions: Decisions) -> None:
             f"{type(miner).__name__}.mine returned ids of shape {shape} for "
             f"{len(block.anchors)} anchors; one row an anchor is expected."
         )
-    if decisions.texts is not None and bool((decisions.there & (decisions.ids != NO_ID)).any()):
-        raise CurateError(f"{type(miner).__name__}.mine gave ids beside texts; a text has none.")
+    for made in (decisions.texts, decisions.assets):
+        if made is not None and bool((made.astype(bool) & (decisions.ids != NO_ID)).any()):
+            raise CurateError(
+                f"{type(miner).__name__}.mine gave ids beside texts or assets; those have none."
+            )
     low = int(decisions.ids.min(initial=NO_ID))
     high = int(decisions.ids.max(initial=NO_ID))
     if low < NO_ID or high >= block.samples.count:
@@ -165,10 +171,9 @@ def edge_table(origin: Origin, block: Block, decisions: Decisions) -> pa.Table:
     columns = _numbers(block, decisions, rows, places)
     columns |= _names(origin, np.where(taken & ~twin, acts[rows, places], 0), taken, twin)
     columns["reason"] = _choose([str(r) for r in REASONS], decisions.reasons[rows, places])
-    texts = decisions.texts
-    size = len(rows)
-    columns["text"] = pa.array([None] * size if texts is None else texts[rows, places], pa.string())
-    columns["asset"] = pa.nulls(size, pa.string())
+    for name, made in (("text", decisions.texts), ("asset", decisions.assets)):
+        found = [None] * len(rows) if made is None else made[rows, places]
+        columns[name] = pa.array(found, pa.string())
     return pa.table([columns[name] for name in EDGES.names], schema=EDGES)
 
 

@@ -14,6 +14,7 @@ from ...manifests.errors import DataError
 from ...manifests.schema import Role
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
+from .assets import open_assets
 from .base import Block, Decisions, Miner
 from .base_mixer import Mixer
 from .captions import Captions
@@ -35,7 +36,7 @@ class Mine(Stage):
     Inputs:
         samples, groups: always.
         graph:<graph>, vectors:<space>, calibrate:<graph>, prepared:<name>, clusters:<name>,
-            ranks:<name>: what the miner names.
+            ranks:<name>, assets:<name>, measured:<name>: what the miner names.
         hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
         selected: where samples were selected; the others are no anchors and no candidates.
@@ -140,6 +141,7 @@ def open_blocks(
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
     }
+    assets = open_assets(inputs, miner.asset_names if isinstance(miner, Miner) else ())
     asked = miner.preparations if isinstance(miner, Miner) else {}
     prepared = {
         name: StoredRows.of(inputs[f"prepared:{name}"], stage.suffixes)
@@ -166,6 +168,7 @@ def open_blocks(
             false_negatives=lists[Role.FALSE_NEGATIVE],
             negatives=lists[Role.NEGATIVE],
             thresholds=thresholds,
+            assets=assets(part, anchors),
             prepared=prepared,
             seed=seed,
             captions=captions.own(part, anchors - starts[part]) if captions else (),

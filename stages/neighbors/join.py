@@ -92,31 +92,11 @@ class Join(Stage):
     def _search(self, inputs: Inputs, folds: Folds) -> tuple[Search, dict[str, Any]]:
         index = inputs["index"]
         if index.receipts[0].facts["exact"]:
-            return self._exact(folds), {"exact": True}
-        shards = [_map_index(index, part) for part in index.parts]
-        centroids = ivf.centroids_of(shards[0])
+            return exact_search(folds, self.device), {"exact": True}
+        centroids = ivf.centroids_of(_map_index(index, index.parts[0]))
         probes, recall = self._probes(inputs, folds, centroids)
-
-        def search(
-            queries: np.ndarray, splits: np.ndarray, length: int
-        ) -> tuple[np.ndarray, np.ndarray]:
-            chosen = ivf.choose_lists(queries, centroids, probes)
-            return ivf.search(queries, splits, chosen, shards, folds, length)
-
-        return search, {"exact": False, "nprobe": probes, "probe_recall": recall}
-
-    def _exact(self, folds: Folds) -> Search:
-        def search(
-            queries: np.ndarray, splits: np.ndarray, length: int
-        ) -> tuple[np.ndarray, np.ndarray]:
-            ids = np.full((len(queries), length), NO_ID, np.int64)
-            sims = np.zeros((len(queries), length), np.float32)
-            for code, pool in folds.pools.items():
-                rows = np.flatnonzero(splits == code)
-                ids[rows], sims[rows] = nearest(queries[rows], pool, length, self.device)
-            return ids, sims
-
-        return search
+        found = {"exact": False, "nprobe": probes, "probe_recall": recall}
+        return file_search(index, folds, probes), found
 
     def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
         """Take the index's choice, or choose for other queries: of another space or selected."""
@@ -138,6 +118,36 @@ class Join(Stage):
             (1, self.k + 1) if alike else (0, self.k),
         )
         return probes, round(recall, 4)
+
+
+def exact_search(folds: Folds, device: Device) -> Search:
+    """Return the search that compares a query with all rows of its split."""
+
+    def search(
+        queries: np.ndarray, splits: np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        ids = np.full((len(queries), length), NO_ID, np.int64)
+        sims = np.zeros((len(queries), length), np.float32)
+        for code, pool in folds.pools.items():
+            rows = np.flatnonzero(splits == code)
+            ids[rows], sims[rows] = nearest(queries[rows], pool, length, device)
+        return ids, sims
+
+    return search
+
+
+def file_search(index: Artifact, folds: Folds, probes: int) -> Search:
+    """Return the search that looks into `probes` lists of an inverted file."""
+    shards = [_map_index(index, part) for part in index.parts]
+    centroids = ivf.centroids_of(shards[0])
+
+    def search(
+        queries: np.ndarray, splits: np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        chosen = ivf.choose_lists(queries, centroids, probes)
+        return ivf.search(queries, splits, chosen, shards, folds, length)
+
+    return search
 
 
 def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:

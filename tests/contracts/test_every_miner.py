@@ -9,7 +9,14 @@ import pytest
 
 from curate.manifests.schema import REASONS, Role
 from curate.stages import registry
-from curate.stages.mining.base import Block, EdgeLists, LabelSets, Miner, RowIndex
+from curate.stages.mining.base import (
+    AssetLists,
+    Block,
+    EdgeLists,
+    LabelSets,
+    Miner,
+    RowIndex,
+)
 from curate.stages.mining.columns import Columns
 
 PACKAGES = {
@@ -117,11 +124,23 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         false_negatives=lists[1],
         negatives=EdgeLists.none(len(anchors)),
         thresholds={"image>image": {"attract": 0.9, "eliminate": 0.5}},
+        assets={"assets": assets_of(anchors)},
         seed=3,
         captions=[CAPTIONS[i % len(CAPTIONS)] for i in anchors],
         twin_captions=[CAPTIONS[(i + 1) % len(CAPTIONS)] if i < 4 else [] for i in anchors],
         clusters={"image": CodedClusters(columns, vectors.any(axis=1))},
     )
+
+
+def assets_of(anchors) -> AssetLists:
+    shape = (len(anchors), 10)
+    keys = np.array([[f"assets/{i}-{c}" for c in range(10)] for i in anchors], object)
+    keys = keys.reshape(shape)
+    keys[anchors % 3 == 0, 7:] = None
+    sims = ((anchors[:, None] * 7 + np.arange(10)) % 21 / 20).astype(np.float32)
+    ids = np.where((anchors[:, None] + np.arange(10)) % 2 == 0, -1, 5)
+    random = np.linspace(-0.5, 0.4, 1001).astype(np.float32)
+    return AssetLists(keys, sims, ids, np.full(shape, 0.5, np.float32), random)
 
 
 def lists_of(vectors, group, split, k):
@@ -240,6 +259,7 @@ def test_an_empty_block_gives_nothing(miner):
         positives=none,
         false_negatives=none,
         negatives=none,
+        assets={"assets": assets_of(full.anchors[:0])},
     )
     found = miner.mine(empty)
     well_formed(miner, empty, found)
@@ -296,6 +316,7 @@ def test_an_anchor_does_not_depend_on_the_others_of_its_block(miner, block):
                 positives=half(block.positives, rows),
                 false_negatives=half(block.false_negatives, rows),
                 negatives=half(block.negatives, rows),
+                assets={"assets": assets_of(block.anchors[rows])},
             )
         )
     assert pieces == edges(block)

@@ -68,7 +68,8 @@ def test_a_loss_is_whole_or_refused(corpus):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_resolves_and_its_loss_is_one(corpus, name):
-    config = resolve(Request(corpus, recipes=[name]))
+    needs = [f"{key}=FILE" for key in page(name).get("needs", ())]
+    config = resolve(Request(corpus, recipes=[name], sets=needs))
     assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
 

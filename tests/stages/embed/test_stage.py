@@ -9,16 +9,15 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from picture_corpus import picture
 from PIL import Image
 from vector_corpus import gather, run_stage
 
 from curate.manifests.artifact import Draft
-from curate.stages.embed._shards import Pictures
+from curate.manifests.pictures import Pictures
 from curate.stages.embed.base import Encoder
 from curate.stages.embed.open_clip import OpenClip
 from curate.stages.embed.stage import Embed
-
-from .conftest import picture
 
 
 def by_hand(folder, images=(), texts=()):

@@ -1,20 +1,24 @@
-"""Pictures of samples: out of the tars that `scan` wrote, or out of the corpus's own."""
+"""Pictures by where a table of parts says they stand: in an artifact's own tars, or elsewhere."""
 
 from __future__ import annotations
 
 from PIL import Image
 
-from ...manifests.artifact import Artifact
-from ...manifests.images import ImageError, decode
-from ...manifests.pairset import own_shard
-from ...manifests.shards import ShardReader
+from .artifact import Artifact
+from .images import ImageError, decode
+from .pairset import own_shard
+from .shards import ShardReader
 
 
 class Pictures:
-    """Decodes pictures by where `samples` says they stand; threads may share it."""
+    """Decodes pictures out of tars; threads may share it.
 
-    def __init__(self, scan: Artifact) -> None:
-        paths = {part: scan.file(part, "tar") for part in scan.parts}
+    Args:
+        tars: an artifact whose parts may have a tar each, known in the table as `own_shard(part)`.
+    """
+
+    def __init__(self, tars: Artifact) -> None:
+        paths = {part: tars.file(part, "tar") for part in tars.parts}
         self._own = {own_shard(part): str(path) for part, path in paths.items() if path.exists()}
         self._reader = ShardReader()
 

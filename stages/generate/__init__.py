@@ -1,0 +1,1 @@
+"""Generators of synthetic pictures and the stage that runs them. One generator, one file."""
