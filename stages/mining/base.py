@@ -102,8 +102,7 @@ class SampleColumns(Protocol):
     def take(self, column: str, ids: np.ndarray) -> np.ndarray:
         """Return the codes of a column at ids of any shape, int64, shaped like `ids`.
 
-        Codes number the different values in sorted order; -1 where a sample has none, and for
-        id -1. "group_id" is its own code.
+        Codes number the values in sorted order; -1 for none and for id -1. "group_id" is its own.
         """
         ...
 
@@ -116,9 +115,8 @@ class SampleColumns(Protocol):
         ...
 
     def rows_with(self, *columns: str) -> RowIndex:
-        """Return rows by codes: sorted by the first column, then by the others, then by id.
+        """Return rows by codes, dropped samples left out: by the first column, the others, the id.
 
-        Samples that a selector dropped stand in no run, so that nothing draws them.
         The first column may be one of lists; its entries are then numbered as in `sets`.
         """
         ...
