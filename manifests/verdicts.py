@@ -42,6 +42,15 @@ def kept_samples(pairset: Pairset) -> np.ndarray:
     return kept
 
 
+def ending(facts: Mapping[str, Any]) -> list[str]:
+    """Return the last lines of an explanation: why the sample has no row, if it has none."""
+    if not all(item["kept"] for item in facts["selection"]):
+        return ["", "This sample was not selected: it is no anchor and stands in no pair."]
+    if facts["pair"] is None:
+        return ["", "This anchor has no row in pairs: no positive was found for it."]
+    return []
+
+
 def why(row: Row, described: Described) -> str:
     """Say in one sentence what a selector decided, with its numbers."""
     score = "" if row["score"] is None else f" (score {row['score']:.4f})"

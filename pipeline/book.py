@@ -10,8 +10,7 @@ from ..manifests.errors import ConfigError
 from .resolve import recipe, recipe_names
 
 KEYS = ("name", "title", "paper", "fidelity", "offline", "trainer", "run")
-"""What every recipe says. One that cannot run on a corpus alone says besides which keys of the
-config it `needs`, and what for."""
+"""What every recipe says."""
 
 
 def book() -> list[dict[str, Any]]:
