@@ -13,6 +13,7 @@ from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
 from .schema import ATTRIBUTE_PREFIX, NO_ID, Reason, Role
+from .verdicts import ending, verdicts_about
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
@@ -28,9 +29,10 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
 
     Returns:
         JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
-        group), pair (the row of `pairs`, or None), row (its filled places, each with key, miner,
-        score and weight), edges (each with other_key, other_caption, other_label, in_row, why),
-        synthetic (recipes of synthetic negatives, each with the keys of its parents).
+        group), selection (what each selector said of it, with why), pair (the row of `pairs`, or
+        None), row (its filled places, each with key, miner, score and weight), edges (each with
+        other_key, other_caption, other_label, in_row, why), synthetic (recipes of synthetic
+        negatives, each with the keys of its parents).
 
     Raises:
         DataError: no sample has this key; the text names the nearest.
@@ -63,6 +65,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         "sample_id": anchor,
         "sample": {name: samples[anchor][name] for name in _SHOWN},
         "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
+        "selection": verdicts_about(pairset, anchor),
         "pair": pair,
         "row": places,
         "edges": [
@@ -316,6 +319,7 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
         f"({o['asset'].get('nearest_similarity') or 0:.4f})"
     ),
     Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
+    Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
     Reason.NOT_CHOSEN: lambda e, s, a, o: (
         f"allowed, but others come first by the rule of {e['miner']} ({_similarity(e)})"
     ),
@@ -367,6 +371,7 @@ def render(facts: Mapping[str, Any]) -> str:
         f"  label: {sample['label'] or '-'}",
         f"  near-duplicates: {', '.join(facts['duplicates']) or 'none'}",
     ]
+    lines += [f"  selection: {item['why']}" for item in facts["selection"]]
     for role, title in _TITLES.items():
         edges = [edge for edge in facts["edges"] if edge["role"] == role]
         if role is Role.SOFT and not edges:
@@ -375,9 +380,7 @@ def render(facts: Mapping[str, Any]) -> str:
     if facts["synthetic"]:
         lines += ["", f"Synthetic negatives ({len(facts['synthetic'])} recipes)"]
         lines += [_recipe_line(item) for item in facts["synthetic"]]
-    if facts["pair"] is None:
-        lines += ["", "This anchor has no row in pairs: no positive was found for it."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *ending(facts)])
 
 
 def _recipe_line(item: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from .hubness import hubness
 from .pairset import Pairset
 from .schema import NO_ID, list_matrix
 from .tradeoffs import tradeoffs
+from .verdicts import kept_samples
 
 BINS = 2000
 """Bins of a histogram of similarities over [-1, 1]: quantiles are exact to 0.001."""
@@ -30,8 +31,8 @@ def inspect(root: str | Path) -> dict[str, Any]:
     Returns:
         JSON: counts, similarities (by role, miner and space), refused, coverage,
         false_negative_rate, tradeoffs (see `tradeoffs.tradeoffs`), hubness (by graph, and of what
-        pairs use), rejects, samples, splits, groups, clusters (by set and level), spaces,
-        neighbors, thresholds, plans.
+        pairs use), rejects, samples, selection (by selector), splits, groups, clusters (by set and
+        level), spaces, neighbors, thresholds, plans.
 
     Raises:
         PairsetError: there is no pairset.
@@ -53,6 +54,10 @@ def inspect(root: str | Path) -> dict[str, Any]:
         "hubness": {graph: _graph_hubness(pairset, graph) for graph in graphs} | use,
         "rejects": _words(pairset, "rejects", "code"),
         "samples": _samples(pairset),
+        "selection": {
+            item["id"]: {key: item[key] for key in ("kept", "dropped", "facts")}
+            for item in manifest.get("selection", [])
+        },
         "splits": _words(pairset, "samples", "split"),
         "groups": dict(manifest["groups"]),
         "clusters": _clusters(manifest.get("clusters", {})),
@@ -183,7 +188,8 @@ def _pairs(pairset: Pairset) -> tuple[dict[str, Any], dict[str, Any]]:
             places["negative"] - places["mined_negative"], places["negative"]
         ),
     }
-    return coverage, {f"{role}s of pairs": hubness(count) for role, count in uses.items()}
+    kept = kept_samples(pairset)
+    return coverage, {f"{role}s of pairs": hubness(count[kept]) for role, count in uses.items()}
 
 
 def _share(part: int, whole: int) -> float:
@@ -195,7 +201,7 @@ def _graph_hubness(pairset: Pairset, graph: str) -> dict[str, float]:
     for table in pairset.tables(f"neighbors/{graph}", ["neighbor_ids"]):
         ids = list_matrix(table["neighbor_ids"])
         counts += np.bincount(ids[ids != NO_ID], minlength=len(counts))
-    return hubness(counts)
+    return hubness(counts[kept_samples(pairset)])
 
 
 def _words(pairset: Pairset, table: str, column: str) -> dict[str, int]:
@@ -229,6 +235,7 @@ def render(facts: Mapping[str, Any]) -> str:
         facts["root"],
         grid(["", "count"], list(facts["counts"].items())),
         grid(["samples", "count"], list(facts["samples"].items())),
+        *_selection(facts["selection"]),
         "Similarity of edges",
         _similarity_grid(facts["similarities"]),
         "Refused candidates",
@@ -253,6 +260,17 @@ def render(facts: Mapping[str, Any]) -> str:
         grid(["reason", "inputs"], list(facts["rejects"].items()) or [("none", 0)]),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _selection(selectors: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not selectors:
+        return []
+    rows = [
+        (name, item["kept"], item["dropped"], ", ".join(f"{n:,} {r}" for r, n in reasons.items()))
+        for name, item in selectors.items()
+        for reasons in [item["facts"]["reasons"]]
+    ]
+    return ["Selection of samples", grid(["selector", "kept", "dropped", "reasons"], rows)]
 
 
 def _tradeoffs(facts: Mapping[str, Any]) -> list[str]:

@@ -98,9 +98,14 @@ def _common(left: str, right: str) -> int:
 
 def rows_of_anchor(pairset: Pairset, table: str, anchor_id: int) -> list[dict[str, Any]]:
     """Return the rows of `pairs` or `edges` that belong to an anchor, in order."""
+    return rows_of(pairset, table, "anchor_id", anchor_id)
+
+
+def rows_of(pairset: Pairset, table: str, column: str, value: int) -> list[dict[str, Any]]:
+    """Return the rows of a table with a number in a column, in order."""
     found: list[dict[str, Any]] = []
-    for block in _groups_with(pairset, table, "anchor_id", anchor_id, None):
-        places = np.flatnonzero(block["anchor_id"].to_numpy() == anchor_id)
+    for block in _groups_with(pairset, table, column, value, None):
+        places = np.flatnonzero(block[column].to_numpy() == value)
         found += block.take(pa.array(places)).to_pylist()
     return found
 

@@ -69,6 +69,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "reason": "Why the candidate was refused: one of the reasons; empty where it was taken.",
         "round": "Round of mining, from 0.",
     },
+    "selection": {
+        "sample_id": "The sample that was judged.",
+        "selector": "Id of the selector in the run.",
+        "score": "What the selector ranks or draws by; null where it has no score for the sample.",
+        "kept": "Whether the selector keeps the sample.",
+        "reason": "Why it was dropped: one of the drops; empty where it is kept.",
+        "witness": "The sample because of which it was dropped, where there is one.",
+    },
     "pairs": {
         "pair_id": "Dense id 0..M-1: the row number.",
         "anchor_id": "sample_id of the anchor.",

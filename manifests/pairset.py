@@ -25,8 +25,8 @@ PLANS = "plans"
 PEOPLE = "people"
 """Folder of what people and oracles said, as the miners read it."""
 FOLDERS = (
-    *("samples", "rejects", "edges", "pairs", "neighbors", "clusters", "embeddings", "index"),
-    PLANS,
+    *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "clusters", "embeddings"),
+    *("index", PLANS),
     IMAGES,
     ASSETS,
     PEOPLE,
@@ -91,7 +91,8 @@ class Pairset:
         """Return the Parquet files of a table in order.
 
         Args:
-            table: "samples", "rejects", "edges", "pairs", "neighbors/<graph>", "clusters/<name>".
+            table: "samples", "rejects", "edges", "pairs", "selection", "neighbors/<graph>" or
+                "clusters/<name>".
         """
         listed = self.manifest["tables"].get(table)
         if listed is None:

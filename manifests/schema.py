@@ -1,8 +1,8 @@
 """The tables of pairset/1: columns, types, and the codes that stand in them.
 
 Only types that every reader knows (pyarrow, DuckDB, Polars, pandas, Hugging Face datasets) are
-used: int64, int8, int32, float32, float64, string, timestamp, and lists of those. A list of ids
-has one length in a whole table; empty places hold -1.
+used: int64, int8, int32, float32, float64, bool, string, timestamp, and lists of those. A list of
+ids has one length in a whole table; empty places hold -1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from .schema_assets import ASSETS
+from .selection import SELECTION
 from .words import Action as Action
 from .words import Reason, Role
 from .words import RejectCode as RejectCode
@@ -256,7 +257,8 @@ def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
     """Return the schema of a table as the manifest names it, or None where there is no such table.
 
     Args:
-        table: "samples", "rejects", "edges", "pairs", "neighbors/<graph>" or "clusters/<name>".
+        table: "samples", "rejects", "edges", "pairs", "selection", "neighbors/<graph>" or
+            "clusters/<name>".
         manifest: of the pairset; its `attributes` and `counts` decide columns.
     """
     if table == "samples":
@@ -267,7 +269,8 @@ def table_schema(table: str, manifest: Mapping[str, Any]) -> pa.Schema | None:
         return NEIGHBORS
     if table.startswith(CLUSTERS_PREFIX):
         return CLUSTERS
-    return {"rejects": REJECTS, "edges": EDGES, "assets": ASSETS}.get(table)
+    others = {"rejects": REJECTS, "edges": EDGES, "assets": ASSETS, "selection": SELECTION}
+    return others.get(table)
 
 
 def list_lengths(table: str, manifest: Mapping[str, Any]) -> dict[str, int]:

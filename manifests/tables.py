@@ -19,7 +19,7 @@ ROW_GROUP_ROWS = 8192
 
 DICTIONARY = frozenset(
     {"shard", "ext", "label", "labels", "split", "rule", "role", "miner", "space", "action"}
-    | {"reason", "where", "code", "method", "type"}
+    | {"reason", "where", "code", "method", "type", "selector"}
 )
 """String columns with few values: the only ones that a dictionary makes smaller."""
 

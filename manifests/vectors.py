@@ -140,6 +140,20 @@ def widen(values: np.ndarray) -> np.ndarray:
     return out
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return float32 [n, d] of length 1; rows that are zero or not finite become zero.
+
+    Lengths are taken of rows scaled by their largest value, so that no square overflows.
+    """
+    values = np.asarray(vectors, np.float32)
+    finite = np.isfinite(values).all(axis=1, keepdims=True)
+    values = np.where(finite, values, np.float32(0))
+    largest = np.abs(values).max(axis=1, keepdims=True, initial=0)
+    values = np.divide(values, largest, out=np.zeros_like(values), where=largest > 0)
+    lengths = np.sqrt((values * values).sum(axis=1, keepdims=True, dtype=np.float32))
+    return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
+
+
 def pair_similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the cosine of unit vectors, pair by pair, always in the same order of additions.
 

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     ORACLE_CONFLICT = "oracle_conflict"
     SELECTED = "selected"
     FAR_FROM_SET = "far_from_set"
+    NOT_SELECTED = "not_selected"
 
 
 class RejectCode(StrEnum):

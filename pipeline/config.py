@@ -22,6 +22,7 @@ from ..stages.batches.base import Planner
 from ..stages.clusters.settings import ClusterSettings
 from ..stages.mining.base import Miner
 from ..stages.mining.base_mixer import Mixer
+from ..stages.selection.base import Selector
 from . import clusters
 from .complaints import dotted, explain
 from .generated import Generated
@@ -35,6 +36,7 @@ from .sections import (
     Neighbors,
     Output,
     Section,
+    SelectorEntry,
     Space,
     SpaceName,
 )
@@ -49,6 +51,8 @@ MINERS = {
 """Sections of miners, in the order in which they run, and the package of each."""
 MIXERS = "curate.stages.mining.synthetic"
 """The package of the mixers, which section `synthetic` names."""
+SELECTORS = "curate.stages.selection"
+"""The package of what section `selection` names."""
 
 BATCHES = "batches"
 """The section of planners."""
@@ -70,6 +74,8 @@ class Config(Section):
     """Generated pictures by name."""
     clusters: dict[SpaceName, ClusterSettings] = Field(default_factory=dict)
     """Sets of clusters by name."""
+    selection: tuple[SelectorEntry, ...] = ()
+    """Selectors: which samples are used at all, in order."""
     positives: tuple[Entry, ...] = ()
     """Miners of positives, in order."""
     negatives: tuple[Entry, ...] = ()
@@ -142,10 +148,18 @@ def load(document: Document) -> Config:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("\n".join(wrong))
+    for position in range(len(config.selection)):
+        build_selector(config, position, document)
     for position, planner in enumerate(config.batches):
         build_planner(planner, document, position)
     build_mixers(config)
     return config
+
+
+def build_selector(config: Config, position: int, document: Document) -> Selector:
+    """Build a selector of the config; its class validates its settings."""
+    entry, path = config.selection[position], ("selection", position, "selector")
+    return build_component(entry.selector, SELECTORS, Selector, entry.settings, (document, path))
 
 
 def build_mixers(config: Config) -> list[Mixer]:

@@ -43,6 +43,7 @@ _TYPES = {
     pa.int8(): "cr:Int8",
     pa.float32(): "cr:Float32",
     pa.float64(): "cr:Float64",
+    pa.bool_(): "sc:Boolean",
     pa.string(): "sc:Text",
     pa.timestamp("us", tz="UTC"): "sc:DateTime",
 }

@@ -57,6 +57,9 @@ ROW_MEMORY = {
     "centroids": 16,
     "ranks": 28,
     "mix": 64,
+    "measure": 1,
+    "select": 80,
+    "selected": 2,
 }
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
 MODEL_BYTES = 1 << 30
@@ -166,8 +169,8 @@ def estimate(config: Config, reader: Reader, nodes: Sequence[Node], workers: int
 
 _SINGLE = frozenset(
     {
-        *("census", "groups", "recall", "calibrate", "index", "final_samples"),
-        *("centroids", "ranks", "final_clusters", "final_plan"),
+        *("census", "groups", "recall", "calibrate", "index", "select", "selected"),
+        *("centroids", "ranks", "final_samples", "final_clusters", "final_plan"),
     }
 )
 

@@ -28,7 +28,7 @@ from ..stages.mining.mix import Mix
 from ..stages.mining.negatives.random import Random
 from ..stages.mining.positives.self_aug import SelfAug
 from ..stages.mining.stage import Mine
-from . import clusters
+from . import clusters, selection
 from .assets import plan_assets, plan_tables
 from .batches import batch_nodes
 from .config import Config, Space, build_component, build_miner, build_mixers
@@ -98,6 +98,7 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int =
     _plan_corpus(plan, config, reader, miners)
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
+    selection.plan(plan, config)
     plan_graphs(plan.add_map, config, memory_bytes)
     clusters.plan(plan, config)
     encoders = {
@@ -256,7 +257,7 @@ def _sources(
     name: str, miner: Miner | Mixer, earlier: Sequence[PlannedMiner], config: Config
 ) -> dict[str, str]:
     """Return what feeds a miner or mixer; `earlier` are those whose edges it sees."""
-    sources = {"samples": "samples", "groups": "groups"}
+    sources = {"samples": "samples", "groups": "groups", **selection.selected(config)}
     for graph in miner.graph_names:
         _need(graph in config.neighbors, name, f"neighbors: {graph}")
         sources[f"graph:{graph}"] = f"graph:{graph}"
@@ -310,7 +311,8 @@ def _plan_tables(plan: _Builder, miners: Sequence[PlannedMiner], config: Config)
     for node in plan_tables(config):
         plan.add_map(*node)
     clustered = {"clusters": f"clusters:{level.name}"} if level else {}
-    plan.add_map("assemble", stage, {**base, **edges, **mixes, **captions, **assets, **clustered})
+    around = {**base, **edges, **mixes, **captions, **assets, **clustered}
+    plan.add_map("assemble", stage, {**around, **selection.selected(config)})
     if level and any(miner.acceptance for _, miner in named):
         clustered["ranks"] = f"ranks:{level.name}"
     samples = FinalSamples(level=level.level if level else 0)

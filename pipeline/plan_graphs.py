@@ -13,6 +13,7 @@ from ..stages.neighbors.hubs import CORRECT_K, Hubs
 from ..stages.neighbors.index import BuildIndex
 from ..stages.neighbors.join import Join
 from ..stages.neighbors.recall import Recall
+from . import selection
 from .config import Config, graph_spaces
 
 Add = Callable[[str, Stage, Mapping[str, str]], None]
@@ -56,19 +57,20 @@ def _plan_index(add: Add, name: str, config: Config, memory_bytes: int) -> None:
     add(f"index:{name}", stage, {"vectors": f"vectors:{name}", "samples": "samples"})
 
 
-def _around(graph: str) -> dict[str, str]:
+def _around(graph: str, config: Config) -> dict[str, str]:
     query, bank = graph_spaces(graph)
     return {
         "samples": "samples",
         "query": f"vectors:{query}",
         "bank": f"vectors:{bank}",
         "index": f"index:{bank}",
+        **selection.selected(config),
     }
 
 
 def _plan_join(add: Add, graph: str, config: Config) -> None:
     stage = Join(graph=graph, k=config.neighbors[graph].k)
-    add(f"join:{graph}", stage, _around(graph))
+    add(f"join:{graph}", stage, _around(graph, config))
 
 
 def _duplicates_graph(config: Config) -> str:
@@ -93,7 +95,7 @@ def _plan_groups(add: Add, config: Config) -> None:
 
 def _plan_graph(add: Add, graph: str, config: Config) -> None:
     asked = config.neighbors[graph]
-    around, join = {**_around(graph), "groups": "groups"}, f"join:{graph}"
+    around, join = {**_around(graph, config), "groups": "groups"}, f"join:{graph}"
     if asked.correct is not None:
         join = f"corrected:{graph}"
         add(f"hubs:{graph}", _hubs(graph, config), around)

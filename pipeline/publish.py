@@ -24,6 +24,7 @@ from .croissant import croissant
 from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
 from .rounds import Round
 from .runner import Node
+from .selection import PlannedSelector, planned_selectors
 
 PACKAGES = ("faiss-gpu", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
 """Packages whose version can change a result; noted in the manifest."""
@@ -55,6 +56,7 @@ def publish(
         "assets": publish_assets(config, nodes, done, links.add),
         "kinds": [item.id for item in miners],
         "miners": [_miner(item, done[f"mine:{item.id}"]) for item in miners],
+        "selection": [_selector(item, done) for item in planned_selectors(config)],
         "mixers": [_mixer(name, mixer) for name, mixer in planned_mixers(config).items()],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
@@ -151,6 +153,8 @@ def _tables(
     for entry in rejects:
         entry["rows"] = done["census"].receipts[0].facts["rejects"]
     tables["rejects"] = rejects
+    if "final_selection" in done:
+        tables["selection"] = _rows_table(links, done["final_selection"], "selection")
     if config.generate:
         tables["assets"] = asset_tables(config, done, links.add)
     for graph in config.neighbors:
@@ -277,6 +281,20 @@ def _miner(item: PlannedMiner, artifact: Artifact) -> dict[str, Any]:
         "settings": item.miner.model_dump(mode="json"),
         "space": graphs[0] if graphs else "",
         "facts": quality.miner_facts(artifact),
+    }
+
+
+def _selector(item: PlannedSelector, done: Mapping[str, Artifact]) -> dict[str, Any]:
+    facts = dict(done[f"select:{item.id}"].receipts[0].facts)
+    return {
+        "id": item.id,
+        "selector": type(item.selector).__module__.rsplit(".", 1)[-1],
+        "fidelity": item.selector.fidelity,
+        "paper": item.selector.paper,
+        "settings": item.selector.model_dump(mode="json"),
+        "kept": facts.pop("kept"),
+        "dropped": facts.pop("dropped"),
+        "facts": facts,
     }
 
 

@@ -168,11 +168,12 @@ def _apply(
     decided: Mapping[str, str],
 ) -> None:
     runs = [(item.body.get("name", item.name), item.body.get("run") or {}) for item in recipes]
-    for section in (*LISTS, BATCHES):
+    for section in ("selection", *LISTS, BATCHES):
         entries = body.setdefault(section, [])
         if not isinstance(entries, list):
             place = document.place((section,))
-            what = "planners" if section == BATCHES else "miners"
+            kinds = {"selection": "selectors", BATCHES: "planners"}
+            what = kinds.get(section, "miners")
             raise ConfigError(f"{place}: {section}: a list of {what} is expected.")
         for _, run in runs:
             entries.extend(entry for entry in run.get(section, ()) if entry not in entries)

@@ -112,6 +112,20 @@ class Entry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class SelectorEntry(BaseModel):
+    """One selector in a list; other keys are the selector's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    selector: str
+    """Name of the selector, or "module:Class"; its settings stand beside it."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the selector."""
+        return dict(self.model_extra or {})
+
+
 class BatchEntry(BaseModel):
     """One planner in the list of batches; other keys are the planner's."""
 

@@ -49,6 +49,7 @@ REASONS = {
     "overflow": "no place left in the row",
     "no_share": "next to no share of the target",
     "true_caption": "a true caption of the picture",
+    "not_selected": "dropped by the selection",
 }
 """What each reason code of `edges` means, for people."""
 

@@ -27,6 +27,7 @@ from .result import Finding, Notes, VerifyResult, render
 from .rules import check_rules
 from .samples import check_groups, check_samples
 from .schemas import check_schemas
+from .selection import check_selection
 
 __all__ = ["Finding", "VerifyResult", "render", "verify"]
 
@@ -36,9 +37,9 @@ def verify(
 ) -> VerifyResult:
     """Check a pairset; nothing but its files (and the shards that they name) is read.
 
-    Bounded memory: 26 bytes a sample (keys, groups, splits), 24 a level of clusters, one row group
-    of a table, and the edges of 2048 anchors; where there are plans of batches, 30 bytes a pair
-    besides.
+    Bounded memory: 45 bytes a sample (keys, groups, splits, one selector's verdicts), 24 a level of
+    clusters, one row group of a table, and the edges of 2048 anchors; where there are plans of
+    batches, 30 bytes a pair besides.
 
     Args:
         root: the folder with `manifest.json`.
@@ -79,7 +80,8 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("embeddings", (), check_embeddings),
         ("samples", ("samples",), check_samples),
         ("groups", ("samples",), check_groups),
-        ("neighbors", ("samples", *graphs), check_neighbors),
+        ("selection", ("samples", "selection", "pairs", "edges"), check_selection),
+        ("neighbors", ("samples", "selection", *graphs), check_neighbors),
         ("clusters", ("samples",), check_clusters),
         ("assets", ("samples", *assets), check_assets),
         ("edges", ("samples", "edges"), check_edges),

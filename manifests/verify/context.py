@@ -1,8 +1,8 @@
 """What the checks share: the opened pairset, the columns that are held, and draws of rows.
 
-Held for the whole verification: 26 bytes a sample (group, split, 128-bit name of the key), and 8
-bytes a sample for each attribute that the rule of a miner compares. All else is read row group by
-row group.
+Held for the whole verification: 27 bytes a sample (group, split, kept, 128-bit name of the key),
+and 8 bytes a sample for each attribute that the rule of a miner compares. All else is read row
+group by row group.
 """
 
 from __future__ import annotations
@@ -80,6 +80,16 @@ class Context:
             found = encode(table["split"], lambda name: names.setdefault(str(name), len(names)))
             blocks.append(found.astype(np.int16))
         return list(names), np.concatenate(blocks)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Which samples every selector keeps, bool [N]; all where nothing was selected."""
+        kept = np.ones(self.samples, bool)
+        if "selection" in self.pairset.manifest["tables"]:
+            for table in self.pairset.tables("selection", ["sample_id", "kept"]):
+                ids = table["sample_id"].to_numpy()[~table["kept"].to_numpy()]
+                kept[ids[self.in_range(ids)]] = False
+        return kept
 
     @cached_property
     def labels(self) -> Labels:

@@ -93,7 +93,7 @@ def _reference(context: Context, space: VectorStore, correction: Mapping[str, An
     """Return the rows that means are taken over: training rows with a vector, or those drawn."""
     names, codes = context.splits
     split = correction["split"]
-    trained = codes == (names.index(split) if split in names else -1)
+    trained = (codes == (names.index(split) if split in names else -1)) & context.kept
     full = [start + np.flatnonzero(block.any(axis=1)) for start, block in space.blocks()]
     rows = np.concatenate([np.zeros(0, np.int64), *full])
     rows = rows[trained[rows]]

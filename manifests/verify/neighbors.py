@@ -96,6 +96,8 @@ def _check_members(
     _note(context, table, first, "group-neighbor", same, ids, "a near-duplicate")
     other = there & (split[safe] != split[anchors][:, None])
     _note(context, table, first, "split-neighbor", other, ids, "in another split")
+    gone = there & ~(context.kept[safe] & context.kept[anchors][:, None])
+    _note(context, table, first, "not-selected", gone, ids, "the selection dropped one of the two")
     ranked = np.sort(ids, axis=1)
     twice = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] != NO_ID)
     _note(context, table, first, "twice", twice, ranked, "listed twice")
@@ -195,6 +197,7 @@ def _exact(
         scores = asked @ block.T - (0 if penalty is None else penalty[ids])
         allowed = (group[ids] != group[probes][:, None]) & (split[ids] == split[probes][:, None])
         allowed &= np.outer(asked.any(axis=1), block.any(axis=1))
+        allowed &= np.outer(context.kept[probes], context.kept[ids])
         both = np.concatenate([best, np.where(allowed, scores, -np.inf)], axis=1)
         best = -np.partition(-both, k - 1, axis=1)[:, :k]
     return best

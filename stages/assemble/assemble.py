@@ -68,8 +68,9 @@ class Assemble(Stage):
     positive get no row.
 
     Inputs: samples, groups, edges:<id> of every miner, synthetic:<id> of every mixer,
-    assets:<section> of every section of `generate`, at most one `vectors:<caption space>` (used
-    to judge negatives where there are no labels), and `clusters` if one set of them is published.
+    assets:<section> of every section of `generate`, `selected` where samples were selected, at most
+    one `vectors:<caption space>` (used to judge negatives where there are no labels), and
+    `clusters` if one set of them is published.
 
     Files of a part: "pairs.parquet" (the schema of `pairs` without pair_id), "edges.parquet".
     Facts, all counts but kinds: P, K, F, and S, T, Y, A, V where they are not 0 (see
@@ -139,6 +140,9 @@ class Assemble(Stage):
         samples, groups = inputs["samples"], inputs["groups"]
         starts = dict(zip(samples.parts, samples.starts(), strict=False))
         group_ids, clustered = groups.array(groups.parts[0]), inputs.get("clusters")
+        selected = inputs.get("selected")
+        whole = np.ones(samples.rows, bool)
+        is_kept = whole if selected is None else selected.array(selected.parts[0])
         judge = Judge.of(samples, _captions(inputs))
         edges = [inputs[f"edges:{miner.id}"] for miner in self.miners]
         numbers = AssetNumbers(inputs)
@@ -151,18 +155,21 @@ class Assemble(Stage):
             table, rows = _merge(edges, part, first)
             lists = choose_lists(rows, anchors, self.lengths)
             kept = np.flatnonzero((lists.positives.ids >= 0).any(axis=1))
+            asked = np.flatnonzero(is_kept[anchors])
             splits = samples.table(part, ["split"])["split"]
             chosen = lists.of(kept)
             pairs = self._pairs(chosen, anchors[kept]) | extra_columns(chosen, table["text"])
             pairs |= numbers.columns(chosen, table, part)
             if mixes:
-                pairs["synthetic"] = joined_mixes([mix.table(part) for mix in mixes], kept)
+                rows_of_mixes = np.searchsorted(asked, kept)
+                pairs["synthetic"] = joined_mixes([m.table(part) for m in mixes], rows_of_mixes)
             pairs["group_id"] = pa.array(np.asarray(group_ids[anchors[kept]], np.int64))
             clusters = cluster_ids(clustered, part, self.cluster_level, len(anchors))
             pairs["cluster_id"] = pa.array(clusters[kept])
             pairs["split"] = splits.take(pa.array(kept))
             pair_table = pa.table([pairs[name] for name in schema.names], schema=schema)
             facts = self._facts(lists, kept, table.num_rows)
+            facts["anchors_without_positive"] = len(asked) - len(kept)
             facts |= judge.facts(anchors[kept], chosen.negatives, self._fillers())
             files = {"pairs.parquet": pair_table, "edges.parquet": table}
             return Output(len(kept), files, facts)
@@ -197,7 +204,6 @@ class Assemble(Stage):
             "kinds": [miner.id for miner in self.miners],
             "pairs": len(kept),
             "edges": edges,
-            "anchors_without_positive": len(lists.positives.ids) - len(kept),
             "positives": int((chosen.positives.ids >= 0).sum()),
             "negatives": int((chosen.negatives.ids >= 0).sum()),
             "false_negatives": int((chosen.false_negatives.ids >= 0).sum()),

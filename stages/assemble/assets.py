@@ -13,7 +13,7 @@ from ...manifests.pairset import ASSETS as FOLDER
 from ...manifests.schema import FLOATS, IDS, NO_ID, padded_list
 from ...manifests.schema_assets import ASSETS
 from ..base import Inputs
-from .final import _Final
+from .final import Final
 from .rows import Lists
 
 _EARLIER = "earlier:"
@@ -24,7 +24,7 @@ def published_shard(section: str, part: str) -> str:
     return f"{FOLDER}/{section}-{part}.tar"
 
 
-class FinalAssets(_Final):
+class FinalAssets(Final):
     """`assets` of one section: ids are added, and what was measured.
 
     Inputs: assets, measured, and `earlier:<section>` of the sections before, whose rows count.

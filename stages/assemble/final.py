@@ -32,7 +32,7 @@ from ..base import Inputs, Stage, Task, Worker
 from .table import cluster_ids
 
 
-class _Final(Stage):
+class Final(Stage):
     """Joins consecutive parts of one input into files; a subclass names the input and its rows."""
 
     rows_per_file: int = Field(default=1_000_000, ge=1)
@@ -101,7 +101,7 @@ class _Final(Stage):
         return join
 
 
-class FinalSamples(_Final):
+class FinalSamples(Final):
     """`samples`: groups are added, and clusters if one set of them is published.
 
     Inputs: samples, groups; clusters for `cluster_id`, and ranks besides for `accept_rank`.
@@ -143,7 +143,7 @@ class FinalSamples(_Final):
         return table.select(schema.names).cast(schema)
 
 
-class FinalPairs(_Final):
+class FinalPairs(Final):
     """`pairs`: dense `pair_id` is added. Inputs: assemble."""
 
     @property
@@ -175,7 +175,7 @@ class FinalPairs(_Final):
         return table.append_column("pair_id", ids).select(schema.names).cast(schema)
 
 
-class FinalEdges(_Final):
+class FinalEdges(Final):
     """`edges`, as they are. Inputs: assemble."""
 
     @property
@@ -202,7 +202,7 @@ class FinalEdges(_Final):
         return inputs["assemble"].table(part, suffix="edges.parquet")
 
 
-class FinalNeighbors(_Final):
+class FinalNeighbors(Final):
     """`neighbors/<graph>`. Inputs: samples, graph; hubs for a corrected graph."""
 
     version = 2
@@ -239,7 +239,7 @@ class FinalNeighbors(_Final):
         return pa.table(columns, schema=NEIGHBORS)
 
 
-class FinalClusters(_Final):
+class FinalClusters(Final):
     """`clusters/<name>`. Inputs: clusters, ranks."""
 
     cluster_set: str

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 
 from ...manifests.arrays import ArrayAlignment, ArraySource, VectorTable, corpus_counts
 from ...manifests.artifact import Output
+from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
-from ._unit import mean_of_runs, unit
+from ._unit import mean_of_runs
 
 _COLUMNS = ["key", "position", "caption_position", "captions"]
 

@@ -13,8 +13,9 @@ from pydantic import Field
 from ...manifests.artifact import Output
 from ...manifests.device import torch_device
 from ...manifests.pictures import Pictures
+from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
-from ._unit import mean_of_runs, unit
+from ._unit import mean_of_runs
 from .base import Encoder, LoadedEncoder
 
 _MAX_NAMED = 20

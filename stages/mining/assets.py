@@ -26,16 +26,19 @@ def open_assets(inputs: Inputs, names: Sequence[str]) -> Opened:
 def _lists(inputs: Inputs, name: str, part: str, anchors: np.ndarray) -> AssetLists:
     table = inputs[f"assets:{name}"].table(part, ["key", "anchor_id"])
     measured = inputs[f"measured:{name}"]
-    rows = table["anchor_id"].to_numpy() - (anchors[0] if len(anchors) else 0)
+    owners = table["anchor_id"].to_numpy()
+    # Those of samples that a selector dropped are passed over.
+    known = np.flatnonzero(np.isin(owners, anchors))
+    rows = np.searchsorted(anchors, owners[known])
     counts = np.bincount(rows, minlength=len(anchors))
     at = (rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts))
     shape = (len(anchors), int(counts.max(initial=0)))
     keys = np.full(shape, None, object)
-    keys[at] = table["key"].to_numpy()
+    keys[at] = table["key"].to_numpy()[known]
     similarities = np.full(shape, np.nan, np.float32)
     nearest_ids, nearest = np.full(shape, NO_ID, np.int64), np.zeros(shape, np.float32)
-    similarities[at] = measured.array(part, "sims.npy")
-    nearest_ids[at] = measured.array(part, "nearest.npy")
-    nearest[at] = measured.array(part, "nearest_sims.npy")
+    similarities[at] = measured.array(part, "sims.npy")[known]
+    nearest_ids[at] = measured.array(part, "nearest.npy")[known]
+    nearest[at] = measured.array(part, "nearest_sims.npy")[known]
     random = np.array(measured.receipt(part).facts["random"], np.float32)
     return AssetLists(keys, similarities, nearest_ids, nearest, random)

@@ -80,7 +80,7 @@ class Block:
     """All that a miner may look at for one part of anchors.
 
     Attributes:
-        anchors: int64 [A], ascending sample ids.
+        anchors: int64 [A], ascending sample ids; samples that a selector dropped are left out.
         samples: columns of all samples.
         graphs: by name ("image>image").
         vectors: by space name.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from ...manifests.artifact import Artifact
 from ..base import Inputs
@@ -46,9 +47,9 @@ class Captions:
                     twins.setdefault(int(groups[sample]), []).append((sample, captions))
         return cls(samples, groups, twins)
 
-    def own(self, part: str) -> list[list[str]]:
-        """Return all captions of each sample of a part."""
-        return self.samples.table(part, ["captions"])["captions"].to_pylist()
+    def own(self, part: str, rows: np.ndarray) -> list[list[str]]:
+        """Return all captions of some rows of a part."""
+        return self.samples.table(part, ["captions"])["captions"].take(pa.array(rows)).to_pylist()
 
     def of_twins(self, anchors: np.ndarray) -> list[list[str]]:
         """Return all captions of the near-duplicates of each anchor."""

@@ -43,6 +43,7 @@ class Columns:
         listed: by column of lists, its sets.
         numbered: by column of numbers or times, float64 [count], NaN where a sample has none.
         keys: ids of the keys that the miner names.
+        kept: bool [count], what a selection kept; None where nothing was selected.
     """
 
     count: int
@@ -50,6 +51,7 @@ class Columns:
     listed: Mapping[str, LabelSets] = field(default_factory=dict)
     numbered: Mapping[str, np.ndarray] = field(default_factory=dict)
     keys: KeyIds = field(default_factory=KeyIds.none)
+    kept: np.ndarray | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
     _indexes: dict[tuple[str, ...], RowIndex] = field(default_factory=dict, repr=False)
 
@@ -61,6 +63,7 @@ class Columns:
         wanted: Iterable[str],
         numbers: Iterable[str] = (),
         keys: Sequence[str] = (),
+        selected: Artifact | None = None,
     ) -> Columns:
         """Read columns of the artifacts `samples` and `groups`.
 
@@ -71,6 +74,7 @@ class Columns:
                 "attr_taxon/2" is the first two steps of texts such as "animal/bird/owl".
             numbers: names of columns of numbers or times.
             keys: keys whose sample is asked for.
+            selected: one part, bool [N], where samples were selected.
 
         Raises:
             ConfigError: `samples` has no such column, or it holds something else.
@@ -85,7 +89,8 @@ class Columns:
             else:
                 coded[name] = codes_of(_chunks(samples, name))
         numbered = {name: _numbers(samples, name) for name in dict.fromkeys(numbers)}
-        return cls(samples.rows, coded, listed, numbered, KeyIds.of(samples, keys))
+        kept = None if selected is None else selected.array(selected.parts[0])
+        return cls(samples.rows, coded, listed, numbered, KeyIds.of(samples, keys), kept)
 
     def take(self, column: str, ids: np.ndarray) -> np.ndarray:
         """Return codes int64, shaped like `ids`; -1 for id -1."""
@@ -115,8 +120,14 @@ class Columns:
             self._made[name] = make()
         return self._made[name]
 
+    def is_kept(self, ids: np.ndarray) -> np.ndarray:
+        """Say which samples no selector dropped, shaped like `ids`; -1 is not dropped."""
+        if self.kept is None or not len(self.kept):
+            return np.ones(np.shape(ids), bool)
+        return self.kept[ids] | (ids == NO_ID)
+
     def rows_with(self, *columns: str) -> RowIndex:
-        """Return rows by codes; made once, then remembered."""
+        """Return rows by codes, dropped samples left out; made once, then remembered."""
         if columns not in self._indexes:
             first, *others = columns
             if first in self.listed:
@@ -126,6 +137,9 @@ class Columns:
             else:
                 rows = np.arange(self.count)
                 codes = [self._code(name) for name in columns]
+            if self.kept is not None:
+                # An entry whose first code is missing stands in no run: nothing draws it.
+                codes[0] = np.where(self.kept[rows], codes[0], NO_ID)
             self._indexes[columns] = RowIndex.of(rows, codes)
         return self._indexes[columns]
 

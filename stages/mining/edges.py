@@ -48,7 +48,7 @@ def read_edges(
     Args:
         earlier: artifacts of miners; their parts are those of `samples`.
         part: name of the part.
-        anchors: int64 [A], the anchors of the part: consecutive ids.
+        anchors: int64 [A], the anchors of the part, ascending: every edge is of one of them.
     """
     tables = [artifact.table(part, _READ) for artifact in earlier]
     table = pa.concat_tables(tables) if tables else pa.table({})
@@ -69,7 +69,7 @@ def read_edges(
 
 
 def _lists(table: pa.Table, rows: np.ndarray, anchors: np.ndarray) -> EdgeLists:
-    local = table["anchor_id"].to_numpy()[rows] - (anchors[0] if len(anchors) else 0)
+    local = np.searchsorted(anchors, table["anchor_id"].to_numpy()[rows])
     order = np.argsort(local, kind="stable")
     local, rows = local[order], rows[order]
     counts = np.bincount(local, minlength=len(anchors))
@@ -88,7 +88,8 @@ def gated(miner: Miner, block: Block, decisions: Decisions) -> Decisions:
     """Check the shape of what a miner returned, and refuse what no miner may take.
 
     Never taken: the anchor itself (unless the miner makes views), its near-duplicates, samples of
-    another split; as negatives, also positives and false negatives of the anchor.
+    another split, samples that a selector dropped; as negatives, also positives and false
+    negatives of the anchor.
 
     Raises:
         CurateError: shapes or ids that cannot be; the miner is at fault.
@@ -104,6 +105,7 @@ def gated(miner: Miner, block: Block, decisions: Decisions) -> Decisions:
         same = block.samples.take(column, ids) == block.samples.take(column, anchors)
         wrong = same & ~own if reason is Reason.DUPLICATE else ~same
         refuse(reasons, wrong & there, reason)
+    refuse(reasons, ~block.samples.is_kept(ids), Reason.NOT_SELECTED)
     if miner.role is Role.NEGATIVE:
         _refuse_listed(reasons, ids, block.positives, Reason.POSITIVE)
         _refuse_listed(reasons, ids, block.false_negatives, Reason.FALSE_NEGATIVE)

@@ -73,6 +73,10 @@ class SampleColumns(Protocol):
         """Return a column of lists ("labels") as sets of codes."""
         ...
 
+    def is_kept(self, ids: np.ndarray) -> np.ndarray:
+        """Say which samples no selector dropped, bool shaped like `ids`; -1 is not dropped."""
+        ...
+
     def rows_with(self, *columns: str) -> RowIndex:
         """Return rows by codes: sorted by the first column, then by the others, then by id.
 

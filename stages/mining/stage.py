@@ -39,6 +39,7 @@ class Mine(Stage):
             ranks:<name>, assets:<name>, measured:<name>: what the miner names.
         hubs:<graph>: where that graph is corrected.
         edges:<id>: tables of the earlier miners, in their order.
+        selected: where samples were selected; the others are no anchors and no candidates.
 
     Facts of a part: anchors, taken, refused {reason: n}, anchors_with_edges, and what the miner
     reports (a threshold).
@@ -127,18 +128,18 @@ def open_blocks(
     """Load the columns that a miner asks for; graphs and vectors stay on the disk.
 
     Args:
-        inputs: samples, groups, and what the miner names.
+        inputs: samples, groups, what the miner names, and `selected` where samples were selected.
         miner: who will look at the blocks.
         seed: of its draws.
         thresholds: see `Block.thresholds`.
 
     Returns:
-        A function from the name of a part to the block of its anchors.
+        A function from the name of a part to the block of its anchors, dropped ones left out.
     """
     samples = inputs["samples"]
     wanted = ("group_id", "split", *miner.columns)
     more = (miner.number_columns, miner.keys) if isinstance(miner, Miner) else ((), ())
-    columns = Columns.load(samples, inputs["groups"], wanted, *more)
+    columns = Columns.load(samples, inputs["groups"], wanted, *more, inputs.get("selected"))
     graphs = {name: open_graph(inputs, name) for name in miner.graph_names}
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names
@@ -158,7 +159,8 @@ def open_blocks(
     captions = Captions.of(inputs) if isinstance(miner, Miner) and miner.reads_captions else None
 
     def block_of(part: str) -> Block:
-        anchors = int(starts[part]) + np.arange(samples.receipt(part).rows)
+        everyone = int(starts[part]) + np.arange(samples.receipt(part).rows)
+        anchors = everyone[columns.is_kept(everyone)]
         lists = read_edges(earlier, part, anchors)
         return Block(
             anchors=anchors,
@@ -172,7 +174,7 @@ def open_blocks(
             assets=assets(part, anchors),
             prepared=prepared,
             seed=seed,
-            captions=captions.own(part) if captions else (),
+            captions=captions.own(part, anchors - starts[part]) if captions else (),
             twin_captions=captions.of_twins(anchors) if captions else (),
             clusters=clusters,
         )

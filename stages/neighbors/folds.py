@@ -102,6 +102,21 @@ def fold(
     return Folds(pools, splits, fold_of, members, np.append(at, len(members)))
 
 
+def findable(first: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """Return `first` with -1 where a selection dropped the sample: as if it had no vector.
+
+    Args:
+        first: int64 [N], see `fold`.
+        kept: bool [N], or None where nothing was selected.
+    """
+    return first if kept is None else np.where(kept, first, NO_ID)
+
+
+def kept_samples(selected: Artifact | None) -> np.ndarray | None:
+    """Memory-map bool [N] of the artifact `selected`; None where nothing was selected."""
+    return None if selected is None else selected.array(selected.parts[0])
+
+
 def first_equal(rows: Rows) -> np.ndarray:
     """Return for each row the first row with the same vector; -1 where a row is all zero.
 

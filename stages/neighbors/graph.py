@@ -12,7 +12,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.vectors import widen
 from ..base import Inputs, Resources, Stage, Task, Worker, task_per_part
 from .exact import Gate, scan
-from .folds import Folds, fold, split_codes
+from .folds import Folds, findable, fold, kept_samples, split_codes
 from .index import equal_rows
 from .join import search_resources
 from .lifted import cosines, lift_queries, open_bank
@@ -29,10 +29,11 @@ class Graph(Stage):
     excluded, until it has k or nothing else may be found. So a list shorter than k means that
     there are no more candidates.
 
-    Inputs: `join`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph.
+    Inputs: `join`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph, and
+    `selected` where samples were selected: the others have empty lists and stand in none.
     Files: "ids.npy" int64 [rows, k] by falling (corrected) similarity, ties by id, -1 fill;
     "sims.npy" float32 cosines, 0 where the id is -1. Facts: searched_again (rows), short_rows
-    (rows with a vector that still have fewer than k).
+    (rows that may ask and still have fewer than k).
 
     Attributes:
         graph: "<query space>><bank space>".
@@ -53,7 +54,7 @@ class Graph(Stage):
     def open(self, inputs: Inputs) -> Worker:
         """Open the groups; the bank only when a row must be searched again."""
         join, query = inputs["join"], inputs["query"]
-        groups = group_ids(inputs["groups"])
+        groups, kept = group_ids(inputs["groups"]), kept_samples(inputs.get("selected"))
         starts = dict(zip(query.parts, query.starts(), strict=False))
         exact = bool(inputs["index"].receipts[0].facts["exact"])
         opened: list[Gated] = []
@@ -69,7 +70,7 @@ class Graph(Stage):
             other = (ids != NO_ID) & (groups[ids] != groups[own, None])
             new_ids, new_sims = keep_lists(ids, sims, other, self.k)
             vectors = query.array(task.part)
-            asked = vectors.any(axis=1)
+            asked = vectors.any(axis=1) if kept is None else vectors.any(axis=1) & kept[own]
             # An exact list with an empty place holds all that there is to find.
             whole = (ids[:, -1] == NO_ID) & exact
             short = np.flatnonzero((new_ids[:, -1] == NO_ID) & asked & ~whole)
@@ -89,10 +90,9 @@ def group_ids(groups: Artifact) -> np.ndarray:
 
 
 def open_gated(inputs: Inputs, groups: np.ndarray) -> Gated:
-    """Open the bank for exact search behind every gate: own split, no self, no own group."""
-    folds = fold(
-        open_bank(inputs), equal_rows(inputs["index"]), split_codes(inputs["samples"]), groups
-    )
+    """Open the bank for exact search behind every gate: split, selection, no self, no own group."""
+    first = findable(equal_rows(inputs["index"]), kept_samples(inputs.get("selected")))
+    folds = fold(open_bank(inputs), first, split_codes(inputs["samples"]), groups)
 
     def gated(queries: np.ndarray, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return gated_search(queries, own, k, folds, groups)

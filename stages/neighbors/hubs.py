@@ -30,6 +30,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from .exact import BLOCK_ROWS, Device, Gate, Pool, nearest, scan
+from .folds import kept_samples
 from .ivf import draw_rows
 from .join import rows_with_vector
 from .lifted import CSLS_WEIGHT
@@ -49,7 +50,8 @@ class Hubs(Stage):
     one split), so nothing is learnt from what will be evaluated on. Above `reference` rows, that
     many are drawn; the k nearest of a tenth of a corpus are as if k were ten times as large.
 
-    Inputs: `query`, `bank`, `samples`, `groups`.
+    Inputs: `query`, `bank`, `samples`, `groups`, and `selected` where samples were selected: the
+    others are in no reference.
     Files: "bank.npy" float32 [rows], r of each sample as a candidate, over queries; "query.npy"
     float32 [rows], r as a query, over candidates (zeros for nnn, which has none). 0 without a
     vector. Facts: by, k, weight, split, reference, seed, bank_reference and query_reference
@@ -97,6 +99,8 @@ class Hubs(Stage):
             DataError: several splits, and none is called train.
         """
         split, trained = self._train_rows(inputs["samples"])
+        kept = kept_samples(inputs.get("selected"))
+        trained = trained if kept is None else trained & kept
         groups = inputs["groups"].array(inputs["groups"].parts[0])
         sides = {"query": self._pool(inputs["query"], trained)}
         sides["bank"] = sides["query"]

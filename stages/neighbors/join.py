@@ -15,7 +15,7 @@ from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from . import ivf
 from .exact import BLOCK_ROWS, Device, nearest
-from .folds import Folds, fold, split_codes
+from .folds import Folds, findable, fold, kept_samples, split_codes
 from .index import PROBE_QUERIES, aim, equal_rows
 from .lifted import cosines, lift_queries, open_bank
 
@@ -27,10 +27,11 @@ class Join(Stage):
     """Finds the `k + overfetch` nearest rows of the bank for each row of the query space.
 
     Only rows of the same split are found, never the sample itself, never a row without a vector.
-    Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out.
+    Near-duplicates are still in: `Groups` reads them here and `Graph` takes them out. What a
+    selection dropped neither finds nor is found.
 
-    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space); for a corrected
-    graph also `hubs` and `groups`.
+    Inputs: `query` and `bank` (vectors), `samples`, `index` (of the bank's space); `selected` where
+    samples were selected; for a corrected graph also `hubs` and `groups`.
     Files: "ids.npy" int64 [rows, k + overfetch] by falling (corrected) similarity, ties by id, -1
     fill;
     "sims.npy" float32, 0 where the id is -1. Facts: exact, queries (rows with a vector), and for
@@ -63,11 +64,11 @@ class Join(Stage):
         """Open the bank and return the search."""
         query, samples = inputs["query"], inputs["samples"]
         splits = split_codes(samples)
-        bank = open_bank(inputs)
+        bank, kept = open_bank(inputs), kept_samples(inputs.get("selected"))
         # Equal vectors are one row for the search only where what is taken off is equal too.
         groups = inputs["groups"] if "hubs" in inputs else None
         apart = None if groups is None else groups.array(groups.parts[0])
-        folds = fold(bank, equal_rows(inputs["index"]), splits, apart)
+        folds = fold(bank, findable(equal_rows(inputs["index"]), kept), splits, apart)
         search, facts = self._search(inputs, folds)
         starts = dict(zip(query.parts, query.starts(), strict=False))
         length = self.k + self.overfetch
@@ -75,7 +76,8 @@ class Join(Stage):
         def run(task: Task) -> Output:
             vectors = widen(query.array(task.part))
             own = int(starts[task.part]) + np.arange(len(vectors))
-            asked = np.flatnonzero(vectors.any(axis=1))
+            asks = vectors.any(axis=1) if kept is None else vectors.any(axis=1) & kept[own]
+            asked = np.flatnonzero(asks)
             ids = np.full((len(vectors), length), NO_ID, np.int64)
             sims = np.zeros((len(vectors), length), np.float32)
             lifted = lift_queries(vectors[asked], bank)
@@ -97,13 +99,15 @@ class Join(Stage):
         return file_search(index, folds, probes), found
 
     def _probes(self, inputs: Inputs, folds: Folds, centroids: np.ndarray) -> tuple[int, float]:
-        """Take the index's choice, or choose for queries of another space or corrected ones."""
+        """Take the index's choice, or choose for other queries: of another space or selected."""
         facts = inputs["index"].receipts[0].facts
+        kept = kept_samples(inputs.get("selected"))
         alike = inputs["query"].fingerprint == inputs["bank"].fingerprint
-        if alike and "hubs" not in inputs:
+        if alike and kept is None and "hubs" not in inputs:
             return facts["nprobe"], facts["probe_recall"]
         rows = Rows.of(inputs["query"])
         valid = rows_with_vector(rows)
+        valid = valid if kept is None else valid[kept[valid]]
         chosen = draw_rows(valid, PROBE_QUERIES, facts["seed"], "ivf/probe")
         probes, recall = ivf.choose_probes(
             lift_queries(widen(rows.take(chosen)), open_bank(inputs)),

@@ -15,6 +15,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.statistics import wilson_interval
 from ...manifests.vectors import Rows, widen
 from ..base import Inputs, Resources, Stage, Task, Worker
+from .folds import kept_samples
 from .graph import group_ids, open_gated
 from .join import rows_with_vector, search_resources
 
@@ -27,7 +28,8 @@ class Recall(Stage):
     draw a query: a share within [0, 1] varies no more than a coin, so it is on the wide side.
 
     Inputs: `graph`, `groups`, `samples`, `query`, `bank`, `index`; `hubs` for a corrected graph,
-    whose recall is that of the corrected ranking.
+    whose recall is that of the corrected ranking; `selected` where samples were selected: the
+    others are neither asked nor counted among the hubs.
     One part: "parquet" with one row a query of the probe (sample_id, found, exact). Facts: recall
     {value, k, queries, low, high}, hubness {skewness, top1_share, max, orphans}, and for a
     corrected graph correction: what `Hubs` says, and the hubness of the exact lists of the probe
@@ -68,9 +70,11 @@ class Recall(Stage):
             table = self._probe(inputs)
             recall = self._recall(table)
             counts = occurrences(inputs["graph"], int(inputs["samples"].starts()[-1]))
+            kept = kept_samples(inputs.get("selected"))
+            counts = counts if kept is None else counts[kept]
             facts: dict[str, Any] = {"recall": recall, "hubness": hubness(counts)}
             if "hubs" in inputs:
-                facts["correction"] = self._correction(inputs, len(counts))
+                facts["correction"] = self._correction(inputs, int(inputs["samples"].starts()[-1]))
             return Output.of(table, **facts)
 
         return run
@@ -78,7 +82,7 @@ class Recall(Stage):
     def _probe(self, inputs: Inputs) -> pa.Table:
         groups = group_ids(inputs["groups"])
         query, lists = Rows.of(inputs["query"]), Rows.of(inputs["graph"], "ids.npy")
-        chosen = self._drawn(query)
+        chosen = self._drawn(query, kept_samples(inputs.get("selected")))
         truth = open_gated(inputs, groups)(widen(query.take(chosen)), chosen, self.k)[0]
         here = lists.take(chosen)[:, : self.k]
         hits = np.zeros(truth.shape, bool)
@@ -92,15 +96,19 @@ class Recall(Stage):
         """Say what was corrected, and how uneven exact lists of the probe are without and with."""
         raw = {name: artifact for name, artifact in inputs.items() if name != "hubs"}
         query, groups = Rows.of(inputs["query"]), group_ids(inputs["groups"])
-        chosen = self._drawn(query)
+        kept = kept_samples(inputs.get("selected"))
+        chosen = self._drawn(query, kept)
         told = dict(inputs["hubs"].receipts[0].facts) if inputs["hubs"].receipts else {}
         for when, given in (("before", raw), ("after", inputs)):
             lists = open_gated(given, groups)(widen(query.take(chosen)), chosen, self.k)[0]
-            told[when] = hubness(np.bincount(lists[lists != NO_ID], minlength=count))
+            counts = np.bincount(lists[lists != NO_ID], minlength=count)
+            told[when] = hubness(counts if kept is None else counts[kept])
         return {**told, "queries": len(chosen)}
 
-    def _drawn(self, query: Rows) -> np.ndarray:
-        return draw_rows(rows_with_vector(query), self.queries, self.seed, "recall/probe")
+    def _drawn(self, query: Rows, kept: np.ndarray | None) -> np.ndarray:
+        valid = rows_with_vector(query)
+        valid = valid if kept is None else valid[kept[valid]]
+        return draw_rows(valid, self.queries, self.seed, "recall/probe")
 
     def _recall(self, table: pa.Table) -> dict[str, Any]:
         found, exact = table["found"].to_numpy(), table["exact"].to_numpy()

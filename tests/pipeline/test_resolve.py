@@ -10,8 +10,10 @@ from curate.pipeline.yaml_file import Document
 FILES = {
     "pu-human": ("positives.0.selections", "false_negatives.0.selections"),
     "oracle": ("positives.0.answers", "negatives.0.answers"),
+    "cit": ("selection.0.targets",),
+    "cupid": ("selection.0.targets",),
 }
-"""Settings of recipes that only their user knows: a file of what people said."""
+"""Settings of recipes that only their user knows: what people said, vectors of a target task."""
 
 
 @pytest.fixture

@@ -462,7 +462,8 @@ def table_schema(root_or_table, table=None):
         return schema.samples_schema(ATTRIBUTES)
     if name.startswith("neighbors/"):
         return schema.NEIGHBORS
-    return {"rejects": schema.REJECTS, "edges": schema.EDGES, "pairs": schema.PAIRS}[name]
+    others = {"rejects": schema.REJECTS, "edges": schema.EDGES, "pairs": schema.PAIRS}
+    return {**others, "selection": schema.SELECTION}[name]
 
 
 def folder_of(table):

@@ -1,0 +1,1 @@
+"""Selectors, what they see, and the stages that run one. One technique, one file."""
