@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from . import explain_clusters
+from .agreed import said_of
 from .assets import assets_between, has_assets, quantile
 from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
-from .schema import NO_ID, Reason, Role
+from .schema import ATTRIBUTE_PREFIX, NO_ID, Reason, Role
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
@@ -44,7 +45,9 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     others += [place["sample_id"] for place in places]
     recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
     others += [item[name] for item in recipes for name in ("a_id", "b_id") if item[name] != NO_ID]
-    samples = SampleRows(pairset, ["sample_id", *_SHOWN]).rows([anchor, *others])
+    attributes = [ATTRIBUTE_PREFIX + name for name in pairset.manifest.get("attributes") or ()]
+    columns = ["sample_id", *_SHOWN, *attributes]
+    samples = SampleRows(pairset, columns).rows([anchor, *others])
     words = ClusterWords(pairset, anchor, edges)
     names = {(place["role"], place["sample_id"]) for place in places}
     assets = _assets(pairset, anchor)
@@ -117,7 +120,8 @@ def _described(
 ) -> dict[str, Any]:
     words, assets = more
     miner = next(m for m in pairset.manifest["miners"] if m["id"] == edge["miner"])
-    settings = {**miner["settings"], **words.of(edge, miner["settings"])}
+    given = miner["settings"]
+    settings = {**given, "miner": miner["miner"], **words.of(edge, given)}
     if settings.get("threshold") == "calibrated":
         found = pairset.manifest["thresholds"].get(edge["space"], {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
@@ -170,7 +174,7 @@ def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool
         reason = _REFUSALS.get(edge["reason"])
         text = reason(edge, settings, anchor, other) if reason else edge["reason"]
         return f"refused: {text}"
-    text = _taken(edge, settings, other)
+    text = said_of(edge, settings, anchor, other) or _taken(edge, settings, other)
     masks = edge["role"] != Role.FALSE_NEGATIVE or edge["action"] in ("eliminate", "attract")
     return text if in_row or not masks else f"{text}; its row had no place left"
 
@@ -322,6 +326,25 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.DISTANCE: lambda e, s, a, o: (
         f"{_similarity(e)}: re-ranked distance {1 - e['corrected_similarity']:.4f} > "
         f"{s.get('max_distance')}"
+    ),
+    Reason.SAME_ATTRIBUTE: lambda e, s, a, o: (
+        f"shares a value of {', '.join(s.get('exclude_attributes') or ['an attribute'])}"
+    ),
+    Reason.TIME_GAP: lambda e, s, a, o: (
+        f"more than {s['window_s']:g} s away" if "window_s" in s else "at a wrong distance in time"
+    ),
+    Reason.VALUE_CAP: lambda e, s, a, o: (
+        f"{s.get('max_per_value')} positives with its value of {s.get('balance')!r} came before it"
+    ),
+    Reason.IMPROBABLE: lambda e, s, a, o: (
+        f"its probability is below {s.get('min_probability', 0):g}"
+    ),
+    Reason.ORACLE_CONFLICT: lambda e, s, a, o: (
+        "answers contradict each other here: a no parts what a chain of yes joins"
+    ),
+    Reason.SELECTED: lambda e, s, a, o: "people put it into a set, so it is no unlabelled sample",
+    Reason.FAR_FROM_SET: lambda e, s, a, o: (
+        "further from the centroid of the anchor's set than all of its own members"
     ),
 }
 

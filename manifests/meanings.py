@@ -188,6 +188,9 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "miners[].paper": "Where the rule comes from.",
     "miners[].settings": "All its settings.",
     "miners[].space": "Its graph; empty for none.",
+    "miners[].allows_self": "Whether it may take the anchor itself, as another view of it.",
+    "miners[].facts": "What it reports: anchors, taken, anchors_with_edges, refused (by reason), "
+    "and numbers of its own, such as non_self_rate, gini or conflicts.",
     "mixers[]": "Mixers of the run: id, miner, method, count, fidelity, paper, settings.",
     "clusters": "Sets of clusters by name: what was clustered, and how even they are.",
     "cluster_id": "The set and level in column `cluster_id` of `samples`; null for none.",

@@ -22,11 +22,14 @@ ASSETS = "assets"
 """Folder of generated pictures: their table, their tars, and their embeddings."""
 PLANS = "plans"
 """Folder of the plans of batches."""
+PEOPLE = "people"
+"""Folder of what people and oracles said, as the miners read it."""
 FOLDERS = (
     *("samples", "rejects", "edges", "pairs", "neighbors", "clusters", "embeddings", "index"),
     PLANS,
     IMAGES,
     ASSETS,
+    PEOPLE,
 )
 """Folders that hold only what the manifest lists."""
 

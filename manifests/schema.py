@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from .schema_assets import ASSETS
+from .words import Action as Action
+from .words import Reason, Role
+from .words import RejectCode as RejectCode
 
 FORMAT = "pairset/1"
 NO_ID = -1
@@ -28,58 +30,6 @@ CLUSTERS_PREFIX = "clusters/"
 """The set of clusters "terrain" is table "clusters/terrain" of the manifest."""
 ORDER = "feistel4-v1"
 """The algorithm that orders an epoch; another one gets another name."""
-
-
-class Role(StrEnum):
-    """What an edge is for."""
-
-    POSITIVE = "positive"
-    NEGATIVE = "negative"
-    FALSE_NEGATIVE = "false_negative"
-    REFUSED = "refused"
-    SOFT = "soft"
-
-
-class Action(StrEnum):
-    """What becomes of a false negative."""
-
-    ELIMINATE = "eliminate"
-    ATTRACT = "attract"
-    SOFTEN = "soften"
-    REVIEW = "review"
-
-
-class Reason(StrEnum):
-    """Why a candidate was refused. TAKEN (empty) means that it was not."""
-
-    TAKEN = ""
-    SELF = "self"
-    DUPLICATE = "duplicate"
-    SPLIT = "split"
-    POSITIVE = "positive"
-    FALSE_NEGATIVE = "false_negative"
-    SAME_LABEL = "same_label"
-    OTHER_LABEL = "other_label"
-    MUTUALITY = "mutuality"
-    RANK = "rank"
-    RATIO = "ratio"
-    MARGIN = "margin"
-    MIN_SIMILARITY = "min_similarity"
-    MAX_SIMILARITY = "max_similarity"
-    THRESHOLD = "threshold"
-    HUB_CAP = "hub_cap"
-    NO_VECTOR = "no_vector"
-    NOT_DRAWN = "not_drawn"
-    OVERFLOW = "overflow"
-    NO_SHARE = "no_share"
-    TRUE_CAPTION = "true_caption"
-    OTHER_CLUSTER = "other_cluster"
-    NOT_ACCEPTED = "not_accepted"
-    NOT_CHOSEN = "not_chosen"
-    AGREEMENT = "agreement"
-    BELOW_POSITIVE = "below_positive"
-    DISTANCE = "distance"
-    NEARER_OTHER = "nearer_other"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -157,34 +107,6 @@ REJECTS = pa.schema(
 )
 """`rejects`: one row a refused input. `where` is the file (and member or row), `code` is one of
 `manifests.schema.RejectCode`."""
-
-
-class RejectCode(StrEnum):
-    """Why an input is not a sample."""
-
-    MISSING_FILE = "missing_file"
-    UNREADABLE_FILE = "unreadable_file"
-    EMPTY_FILE = "empty_file"
-    NOT_AN_IMAGE = "not_an_image"
-    TRUNCATED_IMAGE = "truncated_image"
-    DAMAGED_IMAGE = "damaged_image"
-    UNSUPPORTED_IMAGE = "unsupported_image"
-    TOO_MANY_PIXELS = "too_many_pixels"
-    ZERO_PIXELS = "zero_pixels"
-    NO_IMAGE = "no_image"
-    DUPLICATE_KEY = "duplicate_key"
-    EMPTY_KEY = "empty_key"
-    KEY_TOO_LONG = "key_too_long"
-    UNSAFE_PATH = "unsafe_path"
-    BAD_METADATA = "bad_metadata"
-    BAD_TEXT = "bad_text"
-    BAD_RECORD = "bad_record"
-    BAD_SHARD = "bad_shard"
-    UPSTREAM_FAILURE = "upstream_failure"
-    NAN_VECTOR = "nan_vector"
-    ZERO_VECTOR = "zero_vector"
-    MISSING_VECTOR = "missing_vector"
-    TOO_LARGE_FILE = "too_large_file"
 
 
 NEIGHBORS = pa.schema(

@@ -39,7 +39,7 @@ def explain(
             text = f"unknown key.{registry.suggestion(str(steps[-1]), known)}"
             text += f" Known here: {', '.join(sorted(known))}" if known else ""
         elif item["type"] == "missing":
-            text = "this key is needed"
+            text = f"this key is needed; in the file, or as --set {'.'.join(map(str, steps))}=VALUE"
         else:
             text = f"{text} (got {item['input']!r})"
         lines.append(f"{document.place(steps)}: {key}: {text}.")

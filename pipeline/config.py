@@ -134,8 +134,14 @@ def load(document: Document) -> Config:
     _check_graphs(config, document)
     clusters.check(config)
     _check_loss(config, document)
+    wrong = []
     for section, position, entry in config.miner_entries():
-        build_miner(entry, document, (section, position))
+        try:
+            build_miner(entry, document, (section, position))
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     for position, planner in enumerate(config.batches):
         build_planner(planner, document, position)
     build_mixers(config)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
-from ..manifests.schema import Role
+from ..manifests.schema import ATTRIBUTE_PREFIX, Role
 from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
@@ -94,7 +94,8 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int =
         ConfigError: a space or a graph that is needed is not in the config.
     """
     plan = _Builder()
-    _plan_corpus(plan, config, reader)
+    miners = planned_miners(config)
+    _plan_corpus(plan, config, reader, miners)
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
     plan_graphs(plan.add_map, config, memory_bytes)
@@ -104,13 +105,14 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int =
     }
     for node in plan_assets(config, encoders):
         plan.add_map(*node)
-    miners = planned_miners(config)
     _plan_mining(plan, miners, config, number)
     _plan_tables(plan, miners, config)
     return [*plan.nodes, *batch_nodes(config)]
 
 
-def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
+def _plan_corpus(
+    plan: _Builder, config: Config, reader: Reader, miners: Sequence[PlannedMiner]
+) -> None:
     arrays = {
         name: array_source(name, space, config.document)
         for name, space in config.spaces.items()
@@ -123,10 +125,21 @@ def _plan_corpus(plan: _Builder, config: Config, reader: Reader) -> None:
             arrays=arrays,
             max_reject_fraction=config.corpus.max_reject_fraction,
             mask_groups=config.mask_groups,
+            asked=_asked_columns(miners),
         ),
         scan="scan",
     )
     plan.add("samples", Samples(), scan="scan", census="census")
+
+
+def _asked_columns(miners: Sequence[PlannedMiner]) -> dict[str, tuple[str, ...]]:
+    """Return the attribute columns that miners ask for, and the types that each may have."""
+    asked: dict[str, tuple[str, ...]] = {}
+    for item in miners:
+        asked |= {name.partition("/")[0]: () for name in item.miner.columns}
+    for item in miners:
+        asked |= dict.fromkeys(item.miner.number_columns, ("float", "time"))
+    return {name: types for name, types in asked.items() if name.startswith(ATTRIBUTE_PREFIX)}
 
 
 def array_source(name: str, space: Space, document: Document = UNPLACED) -> ArraySource:

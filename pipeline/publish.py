@@ -12,7 +12,7 @@ from .. import __version__
 from ..manifests import storage
 from ..manifests.artifact import Artifact
 from ..manifests.fingerprint import canonical_json, digest, file_digest
-from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PLANS, own_shard
+from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PEOPLE, PLANS, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
 from ..stages.mining.base_mixer import Mixer
@@ -54,7 +54,7 @@ def publish(
         "images": _images(done, links),
         "assets": publish_assets(config, nodes, done, links.add),
         "kinds": [item.id for item in miners],
-        "miners": [_miner(item) for item in miners],
+        "miners": [_miner(item, done[f"mine:{item.id}"]) for item in miners],
         "mixers": [_mixer(name, mixer) for name, mixer in planned_mixers(config).items()],
         "fidelity": {item.id: item.miner.fidelity for item in miners},
         "attributes": dict(done["census"].receipts[0].facts["attributes"]),
@@ -73,7 +73,7 @@ def publish(
     }
     body["config_sha256"] = digest(canonical_json(body["config"]))
     body["counts"] = quality.counts(config, done)
-    body["documents"] = _documents(body, done, links)
+    body["documents"] = [*_documents(body, done, links), *_people(miners, links)]
     links.remove_others()
     body["manifest_id"] = f"sha256:{digest(canonical_json(body))}"
     storage.write_json(out / MANIFEST, body)
@@ -245,6 +245,15 @@ def _documents(
     return found + ([links.write(f"{IMAGES}/sizes.json", sizes)] if sizes else [])
 
 
+def _people(miners: Sequence[PlannedMiner], links: _Links) -> list[dict[str, Any]]:
+    """Write what people and oracles said, for whoever checks the edges."""
+    return [
+        links.write(f"{PEOPLE}/{item.id}{suffix}", text)
+        for item in miners
+        for suffix, text in item.miner.documents().items()
+    ]
+
+
 def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact]) -> dict[str, Any]:
     scan = next(node.stage for node in nodes if node.name == "scan")
     reader = scan.identity()["reader"]
@@ -256,16 +265,18 @@ def _corpus(config: Config, nodes: Sequence[Node], done: Mapping[str, Artifact])
     }
 
 
-def _miner(item: PlannedMiner) -> dict[str, Any]:
+def _miner(item: PlannedMiner, artifact: Artifact) -> dict[str, Any]:
     graphs = list(item.miner.graph_names)
     return {
         "id": item.id,
         "role": str(item.role),
         "miner": type(item.miner).__module__.rsplit(".", 1)[-1],
         "fidelity": item.miner.fidelity,
+        "allows_self": item.miner.allows_self,
         "paper": item.miner.paper,
         "settings": item.miner.model_dump(mode="json"),
         "space": graphs[0] if graphs else "",
+        "facts": quality.miner_facts(artifact),
     }
 
 

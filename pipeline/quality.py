@@ -110,6 +110,28 @@ def false_negative_rate(sums: Mapping[str, int]) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "source": "unknown", "judged": 0}
 
 
+def miner_facts(artifact: Artifact) -> dict[str, Any]:
+    """Return what a miner reports of the whole corpus.
+
+    Numbers of anchors, taken, anchors_with_edges and refused (by reason) are added up; `means`
+    ({name: [sum, count]}) become means; all else is the same in every part.
+    """
+    facts: dict[str, Any] = {}
+    means: dict[str, tuple[float, int]] = {}
+    refused: dict[str, int] = {}
+    for receipt in artifact.receipts:
+        for name, (total, count) in receipt.facts.get("means", {}).items():
+            before = means.get(name, (0.0, 0))
+            means[name] = (before[0] + total, before[1] + count)
+        for reason, count in receipt.facts["refused"].items():
+            refused[reason] = refused.get(reason, 0) + count
+        facts |= receipt.facts
+    facts |= {name: _sum(artifact, name) for name in ("anchors", "taken", "anchors_with_edges")}
+    facts |= {name: round(total / max(n, 1), 6) for name, (total, n) in means.items()}
+    facts.pop("means", None)
+    return {**facts, "refused": dict(sorted(refused.items()))}
+
+
 def _sum(artifact: Artifact, fact: str) -> int:
     return sum(int(receipt.facts.get(fact, 0)) for receipt in artifact.receipts)
 

@@ -181,6 +181,10 @@ def _apply(
             _fill(body.setdefault(section, {}), run.get(section) or {})
         if run.get("generate"):
             _fill(body.setdefault("generate", {}), run["generate"])
+    masks = [name for _, run in runs for name in run.get("mask_groups") or ()]
+    if masks:
+        # One row serves all recipes, so what any of them must not contrast is masked for all.
+        body.setdefault("mask_groups", list(dict.fromkeys(masks)))
     lengths: dict[str, Any] = {}
     for _, run in runs:
         for key, value in (run.get("output") or {}).items():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -16,21 +14,7 @@ from pydantic import (
 
 from ..manifests import losses
 from ..stages.ingest.base import Fields
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-
-
-def _bytes(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([kmgt]?)i?b?\s*", value.lower())
-        if match:
-            return int(float(match[1]) * _UNITS[match[2]])
-    return value
-
-
-ByteSize = Annotated[int, BeforeValidator(_bytes)]
-"""A number of bytes: 268435456, "256MB", "1.5 GB"."""
-
+from .byte_size import ByteSize
 
 SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 """The name of a space: it becomes the name of a folder and a part of names of graphs."""

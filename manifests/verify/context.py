@@ -1,7 +1,8 @@
 """What the checks share: the opened pairset, the columns that are held, and draws of rows.
 
-Held for the whole verification: 26 bytes a sample (group, split, 128-bit name of the key). All
-else is read row group by row group.
+Held for the whole verification: 26 bytes a sample (group, split, 128-bit name of the key), and 8
+bytes a sample for each attribute that the rule of a miner compares. All else is read row group by
+row group.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..codes import encode
 from ..errors import PairsetError
@@ -38,6 +41,7 @@ class Context:
         deep: look at every image, hash and similarity, not at a sample of them.
         broken: tables and spaces whose bytes or columns are wrong; nothing more is read of them.
         counted: what a rule counts over all blocks, int64 [N] by miner.
+        people: records of files of people and oracles that were read already.
     """
 
     pairset: Pairset
@@ -48,6 +52,8 @@ class Context:
     """Columns that several checks look up by sample: those of clusters, 8 bytes a sample each."""
     counted: dict[str, np.ndarray] = field(default_factory=dict)
     _lists: dict[str, NeighborLists] = field(default_factory=dict, repr=False)
+    people: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
+    _attributes: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -79,6 +85,21 @@ class Context:
     def labels(self) -> Labels:
         """Labels of all samples."""
         return Labels.of(self.pairset)
+
+    def attribute(self, column: str, depth: int = 0) -> np.ndarray:
+        """Return a column of `samples` as float64 [N]; NaN where a sample has none.
+
+        Numbers stay, times are seconds since 1970, and texts are numbered as they come; with
+        `depth`, texts that agree in their first so many steps ("a/b/c") get one number.
+        """
+        name = f"{column}/{depth}"
+        if name not in self._attributes:
+            words: dict[str, int] = {}
+            blocks = [np.zeros(0)]
+            for table in self.pairset.tables("samples", [column]):
+                blocks.append(_as_numbers(table[column], words, depth))
+            self._attributes[name] = np.concatenate(blocks)
+        return self._attributes[name]
 
     def blocks(self, table: str, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield (first row, at most 8192 rows) over a table."""
@@ -123,6 +144,22 @@ class Context:
             step = slice(start, start + _PAIRS)
             out[step] = pair_similarity(first.rows(left[step]), second.rows(right[step]))
         return out
+
+
+def _as_numbers(column: pa.ChunkedArray, words: dict[str, int], depth: int) -> np.ndarray:
+    if pa.types.is_timestamp(column.type):
+        column = pc.call_function("divide", [column.cast(pa.int64()).cast(pa.float64()), 1e6])
+    if pa.types.is_floating(column.type):
+        return pc.fill_null(column, float("nan")).to_numpy().astype(np.float64)
+
+    def code(text: str | None) -> int:
+        steps = [] if text is None else text.strip("/").split("/")
+        if len(steps) < max(depth, 1):
+            return -1
+        return words.setdefault("/".join(steps[:depth]) if depth else str(text), len(words))
+
+    found = encode(column, code)
+    return np.where(found < 0, np.nan, found)
 
 
 def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:

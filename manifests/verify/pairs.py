@@ -156,7 +156,7 @@ def _there(context: Context, block: PairBlock, ids: np.ndarray) -> tuple[np.ndar
 
 def _is_view(context: Context, miner: str) -> bool:
     described = next(m for m in context.pairset.manifest["miners"] if m["id"] == miner)
-    return described["miner"] == "self_aug"
+    return described["miner"] == "self_aug" or described.get("allows_self", False)
 
 
 def _check_split(context: Context, block: PairBlock, role: str, ids: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from ...manifests.arrays import ArraySource, corpus_counts
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError, TooManyRejects
 from ...manifests.fingerprint import key_hashes
-from ...manifests.schema import REJECTS, TEXTS, RejectCode, samples_schema
+from ...manifests.schema import ATTRIBUTE_PREFIX, REJECTS, TEXTS, RejectCode, samples_schema
 from ...manifests.tables import write_parquet_stream
 from ...manifests.vectors import starts_of
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker
@@ -48,6 +48,7 @@ class Census(Stage):
         arrays: precomputed vectors by space; a sample without a usable vector is refused.
         max_reject_fraction: more refused inputs than this stop the run, once all are written down.
         mask_groups: columns of samples that this run will mask pairs by; they must be there.
+        asked: columns that its miners ask for, with the types that will do; they must be there.
     """
 
     version = 1
@@ -55,6 +56,7 @@ class Census(Stage):
     arrays: dict[str, ArraySource] = Field(default_factory=dict)
     max_reject_fraction: Annotated[float, Runtime()] = 0.05
     mask_groups: Annotated[tuple[str, ...], Runtime()] = ()
+    asked: Annotated[dict[str, tuple[str, ...]], Runtime()] = Field(default_factory=dict)
 
     def plan(self, inputs: Inputs) -> list[Task]:
         """Plan the one task."""
@@ -105,6 +107,21 @@ class Census(Stage):
                 raise DataError(
                     f"mask_groups: samples have no column {name!r}.{suggestion(name, columns)} "
                     f"Columns: {', '.join(columns)}."
+                )
+        for name, types in self.asked.items():
+            attribute = name.removeprefix(ATTRIBUTE_PREFIX)
+            if name not in columns:
+                raise DataError(
+                    f"a miner asks for attribute {attribute!r}, which samples do not have."
+                    f"{suggestion(attribute, list(attributes))} Known: "
+                    f"{', '.join(attributes) or 'none'}. Name its field in "
+                    f"corpus.fields.attributes: {{{attribute}: FIELD}}, or another attribute in "
+                    "the miner's settings."
+                )
+            if attribute in attributes and types and attributes[attribute] not in types:
+                raise DataError(
+                    f"attribute {attribute!r} holds {attributes[attribute]}s, but a miner "
+                    f"measures distances in it and needs {' or '.join(types)}."
                 )
 
     def _work(self, scan: Artifact, task: Task) -> Output:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ...manifests.schema import NO_ID, REASON_CODE, Reason, Role
+from ...manifests.schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason, Role
 from ...manifests.vectors import pair_similarity
 from ..base import Component
 from .base_assets import AssetLists, AssetReader
-from .lookup import LabelSets, Pool, RowIndex, contains, draw_members
+from .lookup import LabelSets, Pool, RowIndex, bisect, contains, draw_members, draw_on
 from .prepare import Preparation, PreparedRows
+from .sources import Clusters, Graph, SampleColumns, Vectors
 
 __all__ = [
     "TAKEN",
@@ -37,9 +38,12 @@ __all__ = [
     "RowIndex",
     "SampleColumns",
     "Vectors",
+    "bisect",
     "by_similarity",
+    "column_of",
     "contains",
     "draw_members",
+    "draw_on",
     "is_mutual",
     "keep_first",
     "measured",
@@ -48,105 +52,6 @@ __all__ = [
 
 TAKEN = np.uint8(REASON_CODE[Reason.TAKEN])
 _LOOKUPS = 65536
-
-
-class Graph(Protocol):
-    """The neighbour graph of a pair of spaces; any row can be asked for, at random."""
-
-    @property
-    def name(self) -> str:
-        """QUERY>BANK."""
-        ...
-
-    @property
-    def k(self) -> int:
-        """Neighbours of a row, fill included."""
-        ...
-
-    def rows(self, ids: np.ndarray, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return neighbor ids int64 [n, k] (-1 fill) and similarities float32 [n, k].
-
-        Falling similarity, ties by id (a graph corrected for hubs falls by the corrected one; these
-        are cosines). Self, its near-duplicates and other splits are not in it.
-        With `depth`, only the first that many columns.
-        """
-        ...
-
-
-class Vectors(Protocol):
-    """The embeddings of one space; any row can be asked for, at random."""
-
-    @property
-    def name(self) -> str:
-        """Name of the space."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Width of a vector."""
-        ...
-
-    def rows(self, ids: np.ndarray) -> np.ndarray:
-        """Return float32 [n, dim]: unit rows; all zero where a sample has no vector."""
-        ...
-
-
-class SampleColumns(Protocol):
-    """Columns of `samples`, whole in memory: only what a miner asked for in `columns`."""
-
-    @property
-    def count(self) -> int:
-        """Number of samples."""
-        ...
-
-    def take(self, column: str, ids: np.ndarray) -> np.ndarray:
-        """Return the codes of a column at ids of any shape, int64, shaped like `ids`.
-
-        Codes number the different values in sorted order; -1 where a sample has none, and for
-        id -1. "group_id" is its own code.
-        """
-        ...
-
-    def sets(self, column: str) -> LabelSets:
-        """Return a column of lists ("labels") as sets of codes."""
-        ...
-
-    def rows_with(self, *columns: str) -> RowIndex:
-        """Return rows by codes: sorted by the first column, then by the others, then by id.
-
-        The first column may be one of lists; its entries are then numbered as in `sets`.
-        """
-        ...
-
-
-class Clusters(Protocol):
-    """One set of clusters (`clusters` of the config); level 0 is the finest."""
-
-    @property
-    def name(self) -> str:
-        """Name in the config."""
-        ...
-
-    @property
-    def ranked(self) -> int:
-        """Number of samples that are in a cluster, so have an accept rank."""
-        ...
-
-    def take(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
-        """Return clusters int64, shaped like `ids`; -1 without one, and for id -1."""
-        ...
-
-    def confidence(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
-        """Return how surely samples are in their cluster, float32 in (0, 1]; 0 without one."""
-        ...
-
-    def accept_rank(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
-        """Return places by falling confidence, int64, 0 = most confident; -1 without a cluster."""
-        ...
-
-    def members(self, level: int = 0) -> RowIndex:
-        """Return rows by cluster, then split, then group: what a `Pool` draws from."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -276,6 +181,21 @@ class Miner(Component, AssetReader, abc.ABC):
         return ()
 
     @property
+    def number_columns(self) -> Sequence[str]:
+        """Columns of `samples` that it asks for as numbers: numbers, or times in seconds."""
+        return ()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Keys of samples that its settings (a file of people's choices) name."""
+        return ()
+
+    @property
+    def memory_a_sample(self) -> int:
+        """Bytes a sample that it holds beside the columns and their indexes."""
+        return 0
+
+    @property
     def graph_names(self) -> Sequence[str]:
         """Graphs that the miner reads."""
         return ()
@@ -335,9 +255,25 @@ class Miner(Component, AssetReader, abc.ABC):
         """The number of places that it may need among the positives of a row."""
         return self.capacity if self.role is Role.POSITIVE else 0
 
+    def documents(self) -> Mapping[str, str]:
+        """Return texts that are published beside the tables, by suffix of their name.
+
+        What people said is part of the result: without it nobody can check the edges.
+        """
+        return {}
+
     @abc.abstractmethod
     def mine(self, block: Block) -> Decisions:
         """Decide about every candidate of the block's anchors."""
+
+
+def column_of(name: str) -> str:
+    """Return the column of `samples` that a setting means: `camera` is attr_camera.
+
+    `label`, `uid` and a column's own name (attr_camera) stay; "taxon/2" is attr_taxon/2.
+    """
+    known = name.partition("/")[0] in ("label", "uid") or name.startswith(ATTRIBUTE_PREFIX)
+    return name if known else ATTRIBUTE_PREFIX + name
 
 
 def refuse(reasons: np.ndarray, where: np.ndarray, reason: Reason) -> None:

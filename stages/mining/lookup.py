@@ -6,7 +6,7 @@ anchors with a few numpy calls and no loop over rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from ...manifests.fingerprint import draw_uniform
 from ...manifests.sampling import draw_distinct
 from ...manifests.schema import NO_ID
+
+Span = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,21 @@ class LabelSets:
     starts: np.ndarray
     codes: np.ndarray
     count: int
+
+    @classmethod
+    def of(cls, rows: np.ndarray, codes: np.ndarray, samples: int, count: int) -> LabelSets:
+        """Make sets of entries in any order, repeats allowed.
+
+        Args:
+            rows: int64 [entries], the sample of each.
+            codes: int64 [entries], 0..count-1.
+            samples: number of samples.
+            count: number of different codes.
+        """
+        keys = np.unique(rows * max(count, 1) + codes)
+        rows, codes = np.divmod(keys, max(count, 1))
+        starts = np.searchsorted(rows, np.arange(samples + 1))
+        return cls(starts.astype(np.int64), codes.astype(np.int32), count)
 
     def sizes(self, ids: np.ndarray) -> np.ndarray:
         """Return how many labels samples have, int64; 0 for id -1."""
@@ -160,6 +177,17 @@ class Pool:
         cuts = behind - holes
         return cls(index, starts, holes, cuts, np.cumsum(stops - starts - cuts, axis=1))
 
+    @classmethod
+    def between(cls, index: RowIndex, outer: Span, inner: Span) -> Pool:
+        """Return the positions `outer` [first, behind) of each anchor without those of `inner`.
+
+        `inner` lies within `outer`; both are int64 [A] twice.
+        """
+        first, behind = (part[:, None] for part in outer)
+        hole, after = (part[:, None] for part in inner)
+        cut = after - hole
+        return cls(index, first, hole, cut, behind - first - cut)
+
     @property
     def sizes(self) -> np.ndarray:
         """Places of each anchor, int64 [A]."""
@@ -191,6 +219,72 @@ class Pool:
         inside = (at >= self.starts) & (behind | (at < self.holes))
         places = at - self.starts - np.where(behind, self.cuts, 0)
         return np.where(inside & (places < self.ends) & (ids != NO_ID), places, NO_ID)
+
+
+def bisect(
+    values: np.ndarray, first: np.ndarray, stop: np.ndarray, wanted: np.ndarray, after: bool = False
+) -> np.ndarray:
+    """Return where a number would stand in a sorted stretch of `values`, many stretches at once.
+
+    Args:
+        values: float64 [M], rising within each stretch.
+        first: int64 [A], where each stretch starts.
+        stop: int64 [A], behind its last.
+        wanted: float64 [A].
+        after: behind equal ones instead of before them.
+
+    Returns:
+        int64 [A].
+    """
+    low, high = first.copy(), stop.copy()
+    while True:
+        open_rows = np.flatnonzero(low < high)
+        if not len(open_rows):
+            return low
+        middle = (low[open_rows] + high[open_rows]) // 2
+        here, sought = values[middle], wanted[open_rows]
+        below = here <= sought if after else here < sought
+        low[open_rows[below]] = middle[below] + 1
+        high[open_rows[~below]] = middle[~below]
+
+
+def draw_on(
+    pool: Pool,
+    uniform: Callable[[np.ndarray, int], np.ndarray],
+    judge: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    count: int,
+    most: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw from pools of one run, without replacement, until `count` of an anchor are taken.
+
+    Every allowed sample of a pool is equally likely to be taken.
+
+    Args:
+        pool: of the anchors.
+        uniform: (rows of the pool [n], width) -> float64 [n, width]; a wider call starts alike.
+        judge: (rows [n], ids [n, width]) -> uint8 [n, width], 0 for what may be taken.
+        count: how many are wanted.
+        most: draws of an anchor after which it stays short.
+
+    Returns:
+        ids int64 [A, W] in the order of the draws, -1 fill, and their reasons uint8 [A, W]; more
+        than `count` of a row may be allowed.
+    """
+    todo, width = np.arange(len(pool.ends)), min(count, most)
+    ids = np.full((len(todo), width), NO_ID, np.int64)
+    reasons = np.zeros(ids.shape, np.uint8)
+    while len(todo):
+        here = pool.of(todo)
+        drawn = here.ids(draw_distinct(uniform(todo, width), here.sizes))
+        judged = judge(todo, drawn)
+        wider = ((0, 0), (0, width - ids.shape[1]))
+        ids = np.pad(ids, wider, constant_values=NO_ID)
+        reasons = np.pad(reasons, wider)
+        ids[todo], reasons[todo] = drawn, judged
+        taken = ((judged == 0) & (drawn != NO_ID)).sum(axis=1)
+        todo = todo[(taken < count) & (here.sizes > width)] if width < most else todo[:0]
+        width = min(2 * width, most)
+    return ids, reasons
 
 
 def contains(lists: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -57,7 +57,9 @@ class Mine(Stage):
 
     def resources(self, inputs: Inputs) -> Resources:
         """One core; some bytes a sample for the columns and for each set of clusters."""
-        held = BYTES_A_SAMPLE + CLUSTER_BYTES * len(self.miner.cluster_names)
+        miner = self.miner
+        held = BYTES_A_SAMPLE + CLUSTER_BYTES * len(miner.cluster_names)
+        held += 16 * len(miner.number_columns) + miner.memory_a_sample
         return Resources(memory_bytes=(700 << 20) + held * inputs["samples"].rows)
 
     def open(self, inputs: Inputs) -> Worker:
@@ -134,7 +136,9 @@ def open_blocks(
         A function from the name of a part to the block of its anchors.
     """
     samples = inputs["samples"]
-    columns = Columns.load(samples, inputs["groups"], ("group_id", "split", *miner.columns))
+    wanted = ("group_id", "split", *miner.columns)
+    more = (miner.number_columns, miner.keys) if isinstance(miner, Miner) else ((), ())
+    columns = Columns.load(samples, inputs["groups"], wanted, *more)
     graphs = {name: open_graph(inputs, name) for name in miner.graph_names}
     vectors = {
         name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in miner.space_names

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from curate.manifests.schema import REASONS, Role
@@ -18,6 +20,7 @@ from curate.stages.mining.base import (
     RowIndex,
 )
 from curate.stages.mining.columns import Columns
+from curate.stages.mining.keys import KeyIds
 
 PACKAGES = {
     Role.POSITIVE: "curate.stages.mining.positives",
@@ -59,6 +62,34 @@ class ArrayVectors:
 
     def rows(self, ids):
         return self.data[ids].copy()
+
+
+def keys_of(n):
+    """Return the ids of keys k0, k1, ... that `files` name; a small corpus repeats its ids."""
+
+    class Samples:
+        parts = ("part",)
+
+        @staticmethod
+        def table(part, columns):
+            return pa.table({"key": [f"k{i}" for i in range(N)]})
+
+    found = KeyIds.of(Samples, [f"k{i}" for i in range(N)])
+    return dataclasses.replace(found, found=found.found % n)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Files for miners that need one: sets and answers about the first samples."""
+    folder = tmp_path_factory.mktemp("people")
+    sets = [{"set": f"s{i % 3}", "key": f"k{i}", "round": i // 9} for i in range(0, N, 2)]
+    said = [
+        {"key_a": f"k{i}", "key_b": f"k{(i * 7) % N}", "answer": ("yes", "no", "no")[i % 3]}
+        for i in range(1, N)
+    ]
+    for name, rows in (("selections", sets), ("answers", said)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {name: str(folder / name) for name in ("selections", "answers")}
 
 
 class CodedClusters:
@@ -107,7 +138,16 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
     ids = graphs["image>image"].ids
     known = label >= 0
     sets = LabelSets(np.concatenate([[0], np.cumsum(known)]), label[known], classes)
-    columns = Columns(n, {"group_id": group, "split": split, "label": label}, {"labels": sets})
+    rows = np.arange(n)
+    location = np.where(rows % 7 == 6, -1, rows // 3 % 5).astype(np.int32)
+    time = np.where(rows % 8 == 5, np.nan, rows * 3.0 % 40 + 1.7e9)
+    columns = Columns(
+        n,
+        {"group_id": group, "split": split, "label": label, "attr_location": location},
+        {"labels": sets},
+        {"attr_time": time},
+        keys_of(n),
+    )
     anchors = np.arange(n) if anchors is None else anchors
     positives = ids[anchors][:, :1]
     fns = np.where(label[anchors][:, None] > 1, ids[anchors][:, 2:3], -1)
@@ -169,9 +209,11 @@ def vectors_of(kind, n=N):
 
 
 @pytest.fixture(params=EVERY, ids=lambda item: "/".join(item))
-def miner(request) -> Miner:
+def miner(request, files) -> Miner:
     role, name = request.param
-    found = registry.load(name, PACKAGES[role], Miner)()
+    kind = registry.load(name, PACKAGES[role], Miner)
+    needed = [key for key, item in kind.model_fields.items() if item.is_required()]
+    found = kind(**{key: files[key] for key in needed})
     assert found.role is role
     return found
 

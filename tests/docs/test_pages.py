@@ -145,7 +145,12 @@ def pattern_of(key):
 
 def leaves(value, path=""):
     """Yield dotted paths; lists by their first entry, open mappings as one."""
-    if isinstance(value, dict) and value and path not in OPEN and not path.endswith("settings"):
+    if (
+        isinstance(value, dict)
+        and value
+        and path not in OPEN
+        and not path.endswith(("settings", "facts"))
+    ):
         for key, item in value.items():
             yield from leaves(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value and isinstance(value[0], dict):

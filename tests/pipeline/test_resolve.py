@@ -7,6 +7,20 @@ from curate.pipeline.config import load
 from curate.pipeline.resolve import Request, encoder_settings, recipe, recipe_names, resolve
 from curate.pipeline.yaml_file import Document
 
+FILES = {
+    "pu-human": ("positives.0.selections", "false_negatives.0.selections"),
+    "oracle": ("positives.0.answers", "negatives.0.answers"),
+}
+"""Settings of recipes that only their user knows: a file of what people said."""
+
+
+@pytest.fixture
+def said(tmp_path):
+    """Return the --set options that a recipe needs."""
+    path = tmp_path / "said.jsonl"
+    path.write_text("")
+    return lambda name: [f"{key}={path}" for key in FILES.get(name, ())]
+
 
 @pytest.fixture
 def corpus(tmp_path):
@@ -67,8 +81,8 @@ def test_a_loss_is_whole_or_refused(corpus):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_resolves_and_its_loss_is_one(corpus, name):
-    config = resolve(Request(corpus, recipes=[name]))
+def test_a_recipe_resolves_and_its_loss_is_one(corpus, name, said):
+    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
     assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
 
@@ -141,15 +155,35 @@ def test_set_reaches_into_lists(corpus, tmp_path):
     assert resolve(Request(str(path), sets=["positives.0.k=9"])).positives[0].settings["k"] == 9
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_recipe_that_needs_a_file_says_which_set_gives_it(name, corpus, tmp_path):
+    with pytest.raises(ConfigError) as told:
+        resolve(Request(corpus, recipes=[name]))
+    for key in FILES[name]:
+        assert f"--set {key}=VALUE" in str(told.value)
+    sets = [f"{key}={tmp_path / 'none.jsonl'}" for key in FILES[name]]
+    with pytest.raises(ConfigError, match="there is no such file"):
+        resolve(Request(corpus, recipes=[name], sets=sets))
+
+
+def test_recipes_bring_mask_groups_unless_the_config_has_its_own(corpus, tmp_path):
+    made = resolve(Request(corpus, recipes=["geography"]))
+    assert made.mask_groups == ("group_id", "attr_location")
+    path = tmp_path / "c.yaml"
+    path.write_text(f"corpus: {{source: '{corpus}'}}\nmask_groups: [group_id, label]\n")
+    made = resolve(Request(str(path), recipes=["geography"]))
+    assert made.mask_groups == ("group_id", "label")
+
+
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus):
+def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said):
     entry = page(name)
     for key in ("name", "title", "paper", "fidelity", "offline", "trainer", "run"):
         assert entry[key]
     assert entry["name"] == name
     assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
     assert "loss" in entry["run"]
-    config = resolve(Request(corpus, recipes=[name]))
+    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
     again = load(Document("again", config.model_dump(mode="json")))
     assert again == config
 

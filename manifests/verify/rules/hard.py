@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ...schema import Reason, Role
 from ..context import Context
 from ..join import Edges
 from ..pairs import PairBlock
-from .base import ROUNDING, check_least_positive, is_refused, note
+from .base import ROUNDING, attribute, check_least_positive, is_refused, note
 
 _RATIO_FLOOR = 0.1
 """Below this similarity of the positive, a ratio is held as a margin (Moreira et al. 2024)."""
@@ -22,6 +22,7 @@ def check(
 ) -> None:
     """Re-check a block of anchors."""
     _check_cuts(context, mine, described)
+    _check_attributes(context, mine, described["settings"].get("exclude_attributes") or ())
     check_least_positive(context, block, edges, mine, described)
 
 
@@ -50,3 +51,17 @@ def _check_cuts(context: Context, edges: Edges, described: Mapping[str, Any]) ->
     outside = (edges.rank < first) | (edges.rank >= behind)
     note(context, edges, "rank-window", taken & outside, f"taken outside ranks {first}..{behind}")
     note(context, edges, "refusal", is_refused(edges, Reason.RANK) & ~outside, "refused by rank")
+
+
+def _check_attributes(context: Context, edges: Edges, names: Sequence[str]) -> None:
+    """What shares the anchor's value of an excluded attribute is refused, and nothing else is."""
+    shared = np.zeros(len(edges), bool)
+    inside = context.in_range(edges.anchor) & context.in_range(edges.other)
+    anchor, other = np.where(inside, edges.anchor, 0), np.where(inside, edges.other, 0)
+    for name in names:
+        values = attribute(context, name)
+        shared |= inside & (values[anchor] == values[other])
+    taken = edges.is_role(Role.NEGATIVE)
+    note(context, edges, "attribute", taken & shared, "taken, though an attribute is shared")
+    wrong = is_refused(edges, Reason.SAME_ATTRIBUTE) & ~shared
+    note(context, edges, "refusal", wrong, "refused for an attribute that it does not share")

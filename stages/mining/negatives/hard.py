@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from ....manifests.schema import Reason, Role
-from ..base import Block, Decisions, Miner, keep_first, refuse
+from ....manifests.schema import NO_ID, Reason, Role
+from ..base import Block, Decisions, Miner, column_of, keep_first, refuse
 from ..base_lists import negative_window
 
 RATIO_FLOOR = 0.1
@@ -59,6 +59,8 @@ class Hard(Miner):
     """Refuse what is more similar than this."""
     exclude_label: bool = False
     """Refuse what shares a label with the anchor."""
+    exclude_attributes: tuple[str, ...] = ()
+    """Refuse what has the anchor's value in one of these attributes; a missing one is no value."""
 
     @model_validator(mode="after")
     def _check(self) -> Hard:
@@ -68,8 +70,9 @@ class Hard(Miner):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Labels, if they matter."""
-        return ("labels",) if self.exclude_label else ()
+        """Labels and attributes, if they matter."""
+        labels = ("labels",) if self.exclude_label else ()
+        return (*labels, *(column_of(name) for name in self.exclude_attributes))
 
     @property
     def graph_names(self) -> Sequence[str]:
@@ -93,6 +96,9 @@ class Hard(Miner):
         if self.exclude_label:
             shared = block.samples.sets("labels").shared(block.anchors, ids)
             refuse(reasons, shared > 0, Reason.SAME_LABEL)
+        for column in (column_of(name) for name in self.exclude_attributes):
+            own, theirs = (block.samples.take(column, x) for x in (block.anchors, ids))
+            refuse(reasons, (theirs == own[:, None]) & (theirs != NO_ID), Reason.SAME_ATTRIBUTE)
         self._refuse_by_similarity(reasons, window.similarities, least)
         ids = keep_first(ids, reasons, self.count)
         return Decisions(ids, reasons, window.similarities, window.ranks, positive_similarity=least)

@@ -141,6 +141,18 @@ def test_columns_that_a_run_masks_by_must_be_there(tmp_path, ingest) -> None:
         Census(mask_groups=("grop_id",)).check(done.census)
 
 
+def test_attributes_that_a_miner_asks_for_must_be_there_and_of_its_type(tmp_path, ingest) -> None:
+    rows = [{"key": "a", "caption": "x", "cam": "north", "height": 3}]
+    path = table(tmp_path / "t.jsonl", rows)
+    done = ingest(path, {"attributes": {"cam": "cam", "height": "height"}})
+    numbers = ("float", "time")
+    Census(asked={"attr_cam": (), "attr_height": numbers}).check(done.census)
+    with pytest.raises(DataError, match=r"asks for attribute 'came'.*Did you mean 'cam'\?"):
+        Census(asked={"attr_came": ()}).check(done.census)
+    with pytest.raises(DataError, match="'cam' holds strings, but a miner measures distances"):
+        Census(asked={"attr_cam": numbers}).check(done.census)
+
+
 def test_files_without_a_single_input_are_named_as_such(tmp_path, ingest) -> None:
     with tarfile.open(tmp_path / "000.tar", "w"):
         pass

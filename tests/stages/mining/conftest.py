@@ -8,11 +8,13 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from curate.manifests.artifact import Artifact, Draft, Output
 from curate.manifests.schema import SAMPLES
 from curate.stages.base import Stage
+from curate.stages.mining.stage import Mine
 
 GRAPH = "image>image"
 
@@ -48,6 +50,7 @@ class World:
     part_rows: int
     k: int
     made: dict[str, Artifact] = field(default_factory=dict)
+    attributes: dict[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,7 +124,15 @@ class World:
         table = pa.table(arrays, schema=pa.schema(fields))
         order = pa.array(ids, pa.int64())
         table = table.append_column("position", order).append_column("caption_position", order)
+        for name, values in self.attributes.items():
+            column = values.slice(piece.start, len(ids))
+            table = table.append_column(f"attr_{name}", column)
         return Output.of(table)
+
+    def mine(self, miner, name: str = "m", *needs: str, seed: int = 0) -> list[dict]:
+        """Run a miner; return its edges."""
+        found = self.run(Mine(miner=miner, id=name, seed=seed), f"edges:{name}", *needs)
+        return pa.concat_tables(found.tables()).to_pylist()
 
     def run(self, stage: Stage, name: str, *needs: str, **renamed: str) -> Artifact:
         inputs = {need: self.made[need] for need in ("samples", "groups", *needs)}
@@ -136,6 +147,7 @@ class World:
         labels = pa.array([list(x) for x in self.labels], pa.list_(pa.string()))
         samples = pa.table(
             {"id": np.arange(len(self)), "split": split, "group_id": group, "labels": labels}
+            | self.attributes
         )
         ids, found = self.neighbors()
         row, place = np.nonzero(ids >= 0)
@@ -187,5 +199,37 @@ def make_world(tmp_path):
             **changes,
         }
         return World(root=tmp_path / f"w{made}", part_rows=part_rows, k=k, **settings)
+
+    return make
+
+
+@pytest.fixture
+def make_cameras(make_world):
+    """Make a world with attributes: camera (text), time, lat, lon, height; some are missing."""
+
+    def make(n=120, seed=0, cameras=6, spread_s=60, **changes) -> World:
+        rng = np.random.default_rng(seed)
+        camera = [f"cam{i}" if i < cameras else None for i in rng.integers(0, cameras + 1, n)]
+        camera[4] = "alone"
+        seconds = rng.integers(0, spread_s, n) + 1_700_000_000
+        seconds[n // 6 : n // 4] = seconds[n // 6]
+        for i in range(2, n, 13):
+            # Near-duplicates of this world come from one camera at one time.
+            camera[i], seconds[i] = camera[i - 1], seconds[i - 1]
+        micros = pa.array(seconds * 1_000_000).cast(pa.timestamp("us", tz="UTC"))
+        gone = pa.array(np.arange(n) % 17 == 3)
+        attributes = {
+            "camera": pa.array(camera, pa.string()),
+            "time": pc.if_else(gone, pa.scalar(None, micros.type), micros),
+            "height": pa.array(np.where(np.arange(n) % 13 == 5, np.nan, rng.integers(0, 30, n))),
+        }
+        attributes["height"] = pc.if_else(
+            pc.is_nan(attributes["height"]), pa.scalar(None, pa.float64()), attributes["height"]
+        )
+        taxon = ["animal/bird/owl", "animal/bird/tit", "animal/cat", "plant", "plant/tree/oak"]
+        attributes["taxon"] = pa.array([taxon[i] for i in rng.integers(0, 5, n)])
+        return make_world(
+            n=n, seed=seed, attributes=attributes | changes.pop("more", {}), **changes
+        )
 
     return make
