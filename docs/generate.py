@@ -47,6 +47,7 @@ LAYOUTS: Mapping[str, pa.Schema] = {
     "edges": schema.EDGES,
     "neighbors": schema.NEIGHBORS,
     "clusters": schema.CLUSTERS,
+    "assets": schema.ASSETS,
     "rejects": schema.REJECTS,
 }
 """All columns that a table may have, attributes aside."""

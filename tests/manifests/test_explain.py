@@ -88,7 +88,7 @@ def test_reasons_in_words(tiny, values, words):
         ("margin", "what margin allows"),
         ("max_similarity", "what max_similarity allows"),
         ("min_similarity", "< the min_similarity"),
-        ("hub_cap", "too many anchors"),
+        ("hub_cap", "other anchors that list it come first"),
         ("no_vector", "no vector"),
         ("not_drawn", "not drawn"),
         ("overflow", "was full"),
