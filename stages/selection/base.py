@@ -18,9 +18,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+from pydantic import model_validator
 
-from ...manifests import listing
+from ...manifests import listing, storage
 from ...manifests.artifact import Artifact, Output
+from ...manifests.errors import DataError
 from ...manifests.selection import DROP_CODE, Drop
 from ...manifests.vectors import VectorStore
 from ..base import Component, Task
@@ -104,6 +106,13 @@ class Selector(Component, abc.ABC):
         """Files outside the corpus that decide the result."""
         return ()
 
+    @model_validator(mode="after")
+    def _sources_are_there(self) -> Selector:
+        for path in self.sources:
+            if not storage.is_remote(path) and not _exists(path):
+                raise ValueError(f"{path}: there is no such file")
+        return self
+
     def identity(self) -> dict[str, Any]:
         """Return the settings, and what the files outside hold."""
         content = [listing.content_digest(listing.matching(item)) for item in self.sources]
@@ -125,6 +134,13 @@ class Selector(Component, abc.ABC):
     @abc.abstractmethod
     def decide(self, corpus: Corpus, measured: Artifact) -> Verdict:
         """Decide about every sample."""
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(listing.matching(path))
+    except (DataError, OSError):
+        return False
 
 
 def share_of(fraction: float, count: int) -> int:
