@@ -1,8 +1,8 @@
-"""Writes docs/config.md and docs/format.md from the models and schemas: `make docs`.
+"""Writes the reference pages from models, schemas and recipes: `make docs`.
 
-Both pages are pure functions of the code (`pages`), and tests/docs/test_pages.py holds the
-committed files equal to it. A setting means what the docstring below its field says, or its
-class's `Attributes:`; a column what manifests/meanings.py says.
+config.md, format.md and recipes.md are pure functions of the code (`pages`), and
+tests/docs/test_pages.py holds the committed files equal to it. A setting means what the docstring
+below its field says, or its class's `Attributes:`; a column what manifests/meanings.py says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import runpy
 import sys
 import textwrap
 import types
@@ -26,19 +27,30 @@ from pydantic_core import PydanticUndefined
 from curate.manifests import losses, schema
 from curate.manifests.arrays import ArraySource
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
-from curate.pipeline.config import MINERS, MIXERS, PLANNERS, BatchEntry, Config, Entry, Space
+from curate.pipeline.config import (
+    MINERS,
+    MIXERS,
+    PLANNERS,
+    SELECTORS,
+    BatchEntry,
+    Config,
+    Entry,
+    Space,
+)
 from curate.pipeline.resolve import ENCODERS
 from curate.stages import registry
 from curate.stages.batches.base import Planner
 from curate.stages.embed.base import Encoder
 from curate.stages.mining.base import Miner
 from curate.stages.mining.base_mixer import Mixer
+from curate.stages.selection.base import Selector
 
 HERE = Path(__file__).parent
 FAMILIES: Mapping[str, tuple[str, type[Any]]] = {
     **{section: (package, Miner) for section, package in MINERS.items()},
     "synthetic": (MIXERS, Mixer),
     "batches": (PLANNERS, Planner),
+    "selection": (SELECTORS, Selector),
 }
 """Sections of the config that list components: the package and the base class of each."""
 LAYOUTS: Mapping[str, pa.Schema] = {
@@ -48,6 +60,7 @@ LAYOUTS: Mapping[str, pa.Schema] = {
     "neighbors": schema.NEIGHBORS,
     "clusters": schema.CLUSTERS,
     "assets": schema.ASSETS,
+    "selection": schema.SELECTION,
     "rejects": schema.REJECTS,
 }
 """All columns that a table may have, attributes aside."""
@@ -71,7 +84,9 @@ is -1. A column "may be null" where it says so.
 
 def pages() -> dict[str, str]:
     """Return name and text of every page that is made."""
-    return {"config.md": config_page(), "format.md": format_page()}
+    pages = {"config.md": config_page(), "format.md": format_page()}
+    # docs/ is no package, so its other module is run by its path.
+    return {**pages, "recipes.md": runpy.run_path(str(HERE / "recipe_page.py"))["recipes_page"]()}
 
 
 # ---- settings ----------------------------------------------------------------------------------

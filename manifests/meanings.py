@@ -234,5 +234,7 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "counts.T": "Hard captions a row; 0 or not there without.",
     "counts.Y": "Synthetic negatives a row; 0 or not there without.",
     "documents[]": "Path, bytes, sha256 of README.md, croissant.json, images/sizes.json.",
+    "assets": "Generated pictures by name: generator, settings, how many passed, their space.",
+    "selection": "What each selector kept and dropped, with its settings and facts.",
 }
 """What the keys of manifest.json mean. GRAPH, SPACE, TABLE stand for names, [] for each entry."""

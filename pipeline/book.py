@@ -9,13 +9,13 @@ import yaml
 from ..manifests.errors import ConfigError
 from .resolve import recipe, recipe_names
 
-KEYS = ("name", "title", "paper", "fidelity", "offline", "trainer", "run")
+KEYS = ("name", "title", "systems", "paper", "fidelity", "offline", "trainer", "run")
 """What every recipe says."""
 
 
 def book() -> list[dict[str, Any]]:
-    """Return name, title, paper and fidelity class of every recipe, by name."""
-    keys = ("name", "title", "paper", "fidelity")
+    """Return name, title, systems, paper and fidelity class of every recipe, by name."""
+    keys = ("name", "title", "systems", "paper", "fidelity")
     return [{key: page(name)[key] for key in keys} for name in recipe_names()]
 
 

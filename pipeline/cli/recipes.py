@@ -25,9 +25,10 @@ def command(name: str | None, as_json: bool) -> None:
         echo_json(page(name) if name else book())
     elif name:
         entry = page(name)
-        for key in ("title", "paper", "fidelity", "offline", "trainer"):
-            click.echo(f"{key + ':':10s}{entry[key]}")
+        for key in ("title", "systems", "paper", "fidelity", "offline", "trainer"):
+            text = ", ".join(entry[key]) if isinstance(entry[key], list) else entry[key]
+            click.echo(f"{key + ':':10s}{text}")
         click.echo(entry["yaml"].rstrip())
     else:
         for entry in book():
-            click.echo(f"{entry['name']:16s}{entry['fidelity']:16s}{entry['title']}")
+            click.echo(f"{entry['name']:24s}{entry['fidelity']:16s}{entry['title']}")

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 
 from ...manifests.artifact import Artifact, Output
+from ...manifests.errors import DataError
 from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import Rows, widen
@@ -61,7 +62,12 @@ class Join(Stage):
         return search_resources(inputs, self.k + self.overfetch, self.device)
 
     def open(self, inputs: Inputs) -> Worker:
-        """Open the bank and return the search."""
+        """Open the bank and return the search.
+
+        Raises:
+            DataError: the spaces differ in width, so nothing of one is near anything of the other.
+        """
+        check_widths(self.graph, inputs)
         query, samples = inputs["query"], inputs["samples"]
         splits = split_codes(samples)
         bank, kept = open_bank(inputs), kept_samples(inputs.get("selected"))
@@ -148,6 +154,21 @@ def file_search(index: Artifact, folds: Folds, probes: int) -> Search:
         return ivf.search(queries, splits, chosen, shards, folds, length)
 
     return search
+
+
+def check_widths(graph: str, inputs: Inputs) -> None:
+    """Hold the widths of a graph's two spaces against each other.
+
+    Raises:
+        DataError: they differ.
+    """
+    widths = [inputs[n].receipts[0].facts["dim"] for n in ("query", "bank") if inputs[n].receipts]
+    if len(set(widths)) > 1:
+        raise DataError(
+            f"neighbors.{graph}: the spaces have {widths[0]} and {widths[1]} dimensions. A graph "
+            "needs two spaces of one model, in which an item of one can be near an item of the "
+            "other. Give vectors of a joint encoder, or leave this graph out."
+        )
 
 
 def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:

@@ -96,7 +96,8 @@ def test_a_recipe_brings_its_clusters(path, name):
 
 
 def test_two_recipes_with_clusters_combine(path):
-    config = resolve(Request(str(path), recipes=["cmsf", "terrain"]))
+    sets = ["loss.kind=infonce"]
+    config = resolve(Request(str(path), recipes=["cmsf", "terrain"], sets=sets))
     assert list(config.clusters) == ["cmsf", "terrain"]
     assert config.output.cluster == "cmsf"
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from curate.manifests.errors import ConfigError, UsageError
@@ -28,6 +29,14 @@ def said(tmp_path):
 def corpus(tmp_path):
     (tmp_path / "photos").mkdir()
     return str(tmp_path / "photos")
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Return the --embeddings that a recipe needs: of sounds, for those that name them."""
+    path = tmp_path / "audio.npy"
+    np.save(path, np.eye(4, dtype=np.float32))
+    return lambda name: [f"audio={path}"] if "audio" in str(recipe(name).body["run"]) else []
 
 
 def miners(config, section):
@@ -83,8 +92,9 @@ def test_a_loss_is_whole_or_refused(corpus):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_resolves_and_its_loss_is_one(corpus, name, said):
-    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
+def test_a_recipe_resolves_and_its_loss_is_one(corpus, name, said, vectors):
+    request = Request(corpus, recipes=[name], sets=said(name), embeddings=vectors(name))
+    config = resolve(request)
     assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
 
@@ -178,14 +188,15 @@ def test_recipes_bring_mask_groups_unless_the_config_has_its_own(corpus, tmp_pat
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said):
+def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said, vectors):
     entry = page(name)
     for key in ("name", "title", "paper", "fidelity", "offline", "trainer", "run"):
         assert entry[key]
     assert entry["name"] == name
     assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
     assert "loss" in entry["run"]
-    config = resolve(Request(corpus, recipes=[name], sets=said(name)))
+    request = Request(corpus, recipes=[name], sets=said(name), embeddings=vectors(name))
+    config = resolve(request)
     again = load(Document("again", config.model_dump(mode="json")))
     assert again == config
 

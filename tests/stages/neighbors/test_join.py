@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from vector_corpus import Corpus, assert_lists, brute_force, clustered, gather, lattice, unit
 
+from curate.manifests.errors import DataError
 from curate.stages.neighbors import ivf
 from curate.stages.neighbors.index import BuildIndex
 from curate.stages.neighbors.join import Join
@@ -165,3 +166,10 @@ def test_memory_does_not_name_the_index():
 def test_lists_scale_with_the_root_of_the_rows():
     for rows in (100, 60_000, 1_000_000, 10_000_000):
         assert 2 * rows**0.5 <= ivf.list_count(rows) <= 8 * rows**0.5
+
+
+def test_two_spaces_of_different_width_are_refused(corpus):
+    rows = clustered(8, 40)
+    with pytest.raises(DataError, match=r"neighbors\.a>b: the spaces have 24 and 16 dimensions"):
+        join(corpus, unit(np.ones((40, 24))), bank=unit(np.ones((40, 16))))
+    join(corpus, rows, bank=rows)

@@ -1,0 +1,135 @@
+"""Every recipe of the book on whole corpora: pairs, time, soundness, and 50 steps of training.
+
+    python benchmarks/recipes.py CORPUS_OR_CONFIG [...] [--steps 50] [--only NAME ...]
+
+Each corpus is embedded once; the recipes share its folder. Writes results/recipes.json, which
+`make docs` puts into docs/recipes.md: pairs, seconds of mining, `sound` or what verify found, and
+the mean loss of the first and the last ten steps. What a recipe lacks on a corpus (labels, places,
+a file of answers) is said instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from curate.manifests.consumer import TrainOptions, train
+from curate.manifests.errors import CurateError
+from curate.manifests.pairset import Pairset
+from curate.manifests.verify import verify
+from curate.pipeline.job import Options, run_job
+from curate.pipeline.resolve import Request, recipe, recipe_names
+
+RESULTS = Path(__file__).parent / "results" / "recipes.json"
+BATCH = 32
+FIT = {
+    "cmsf": ["clusters.cmsf.k=16"],
+    "xdc": ["clusters.xdc.k=16"],
+    "ifnd": ["clusters.ifnd.levels=[100,20,5]"],
+    "terrain": ["clusters.terrain.k=16", "clusters.terrain.whiten=64"],
+    "geography": ["positives.0.location=place", "mask_groups=[group_id,attr_place]"],
+    "geography-clusters": [
+        *("positives.0.location=place", "mask_groups=[group_id,attr_place]", "clusters.geo.k=16"),
+    ],
+    "static-camera": ["positives.1.location=camera"],
+    "static-camera-context": ["positives.0.location=camera"],
+    "attribute": ["positives.0.equal=[place]"],
+    "avid": ["output.positives=8"],
+    "align": ["selection.0.min_side=32"],
+    "datacomp": ["selection.0.min_side=32"],
+}
+"""Settings that fit corpora of a few thousand pictures."""
+
+
+def fitted(name: str) -> list[str]:
+    """Return the settings of a recipe for a small corpus."""
+    sets = list(FIT.get(name, ()))
+    plans = recipe(name).body["run"].get("batches") or ()
+    return sets + [f"batches.{at}.size={BATCH}" for at in range(len(plans))]
+
+
+def run_one(config: Path, out: Path, name: str, steps: int) -> str:
+    """Run, verify and train one recipe; return what came of it in a few words."""
+    begun = time.monotonic()
+    sounds = config.with_name("audio.npy")
+    needs = "audio" in str(recipe(name).body["run"])
+    request = Request(
+        str(config),
+        recipes=[name],
+        sets=fitted(name),
+        embeddings=[f"audio={sounds}"] if needs else [],
+    )
+    try:
+        run_job(request, Options(out=str(out), ray="off", report=False, quiet=True))
+    except CurateError as error:
+        return "not here: " + str(error).split(". ")[0].split(": ", 1)[-1][:90]
+    seconds = time.monotonic() - begun
+    pairs = Pairset.open(out).counts["pairs"]
+    found = verify(out, deep=False)
+    state = "sound" if found.ok else f"{len(found.findings)} findings"
+    text = f"{pairs:,} pairs, {seconds:.0f} s, {state}"
+    try:
+        options = TrainOptions(
+            steps=steps, batch_size=BATCH, image_px=32, evaluate=0, log_every=1, device="cpu"
+        )
+        losses = [value for _, value in train(out, options).losses]
+    except CurateError as error:
+        return f"{text}; training: {str(error)[:80]}"
+    first, last = np.mean(losses[:10]), np.mean(losses[-10:])
+    return f"{text}, loss {first:.2f} to {last:.2f}"
+
+
+def corpus_config(target: str, folder: Path) -> Path:
+    """Write a config without any miner, with the built-in encoder, and vectors of sounds."""
+    body = {"corpus": {"source": str(Path(target).absolute())}}
+    if target.endswith((".yaml", ".yml")):
+        known = yaml.safe_load(Path(target).read_text())
+        body = {key: known[key] for key in ("corpus", "spaces") if key in known}
+    body.setdefault("spaces", {of: {"of": of, "encoder": "builtin"} for of in ("image", "caption")})
+    config = folder / "plain.yaml"
+    config.write_text(yaml.safe_dump(body))
+    request = Request(str(config), recipes=["simclr"])
+    run_job(request, Options(out=str(folder / "out"), ray="off", report=False, quiet=True))
+    pairset = Pairset.open(folder / "out")
+    rows = np.random.default_rng(0).normal(size=(pairset.counts["samples"], 128))
+    np.save(folder / "audio.npy", rows.astype(np.float32))
+    return config
+
+
+def main() -> None:
+    """Run all recipes on all corpora and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("corpora", nargs="+")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--only", nargs="*", default=None)
+    given = parser.parse_args()
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"corpora": [], "runs": {}}
+    with tempfile.TemporaryDirectory() as scratch:
+        for target in given.corpora:
+            place = Path(target)
+            title = place.parent.name if place.suffix else place.name
+            folder = Path(scratch) / title
+            folder.mkdir()
+            config = corpus_config(target, folder)
+            known["corpora"] = list(dict.fromkeys([*known["corpora"], title]))
+            for name in given.only or recipe_names():
+                text = run_one(config, folder / "out", name, given.steps)
+                known["runs"].setdefault(name, {})[title] = text
+                print(f"{title}  {name:24s}{text}", flush=True)
+                known["about"] = (
+                    f"`benchmarks/recipes.py`, built-in encoder, {given.steps} steps of {BATCH} "
+                    f"pairs at 32 px on {platform.machine()} with two shared cores, no GPU; sounds "
+                    "are random vectors."
+                )
+                RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
