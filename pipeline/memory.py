@@ -6,6 +6,7 @@ import ctypes
 import gc
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import psutil
@@ -15,19 +16,22 @@ _INTERVAL_S = 0.1
 
 
 class PeakMeter:
-    """Samples this process's resident memory in a thread: all of it, and without mapped files."""
+    """Samples this process's resident memory in a thread: all of it, and without mapped files.
+
+    The thread ends with `stop`, or when nobody holds the meter any more.
+    """
 
     def __init__(self) -> None:
         self.peak_bytes = 0
         self.anonymous_bytes = 0
         self._process = psutil.Process()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self.sample()
 
     def start(self) -> PeakMeter:
         """Begin to sample."""
-        self._thread.start()
+        watched = (weakref.ref(self), self._stop)
+        threading.Thread(target=_watch, args=watched, daemon=True).start()
         return self
 
     def sample(self) -> None:
@@ -41,9 +45,15 @@ class PeakMeter:
         """End the sampling."""
         self._stop.set()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(_INTERVAL_S):
-            self.sample()
+
+def _watch(meter: weakref.ref[PeakMeter], stop: threading.Event) -> None:
+    # Only a weak reference: a job that is over takes its meter with it, and so its thread.
+    while not stop.wait(_INTERVAL_S):
+        held = meter()
+        if held is None:
+            return
+        held.sample()
+        del held
 
 
 def release_unused() -> None:

@@ -33,10 +33,11 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def vectors(tmp_path):
-    """Return the --embeddings that a recipe needs: of sounds, for those that name them."""
+    """Return what a recipe that names sounds needs beside the corpus: their vectors."""
     path = tmp_path / "audio.npy"
     np.save(path, np.eye(4, dtype=np.float32))
-    return lambda name: [f"audio={path}"] if "audio" in str(recipe(name).body["run"]) else []
+    needed = {"encoder": "builtin", "embeddings": [f"audio={path}"]}
+    return lambda name: needed if "audio" in str(recipe(name).body["run"]) else {}
 
 
 def miners(config, section):
@@ -93,7 +94,7 @@ def test_a_loss_is_whole_or_refused(corpus):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_resolves_and_its_loss_is_one(corpus, name, said, vectors):
-    request = Request(corpus, recipes=[name], sets=said(name), embeddings=vectors(name))
+    request = Request(corpus, recipes=[name], sets=said(name), **vectors(name))
     config = resolve(request)
     assert set(recipe(name).body["run"]["loss"]) <= set(config.loss.block())
 
@@ -195,7 +196,7 @@ def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said
     assert entry["name"] == name
     assert entry["fidelity"] in {"exact", "exact+hook", "frozen-detector", "surrogate"}
     assert "loss" in entry["run"]
-    request = Request(corpus, recipes=[name], sets=said(name), embeddings=vectors(name))
+    request = Request(corpus, recipes=[name], sets=said(name), **vectors(name))
     config = resolve(request)
     again = load(Document("again", config.model_dump(mode="json")))
     assert again == config
