@@ -11,7 +11,7 @@ from runs import curate, vector_config, vector_corpus
 
 from curate.manifests import schema
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
-from curate.pipeline.config import BatchEntry, Config, Entry
+from curate.pipeline.config import BatchEntry, Config, Entry, SelectorEntry
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 OPEN = (
@@ -56,7 +56,7 @@ def test_every_list_of_components_is_on_the_page():
     lists = [
         name
         for name, info in Config.model_fields.items()
-        if info.annotation in (tuple[Entry, ...], tuple[BatchEntry, ...])
+        if info.annotation in (tuple[Entry, ...], tuple[BatchEntry, ...], tuple[SelectorEntry, ...])
     ]
     assert lists
     assert set(lists) == set(generate.FAMILIES), "name its package in docs/generate.py"

@@ -2,19 +2,10 @@
 
 import gc
 import threading
-import time
 
 import numpy as np
 
 from curate.pipeline.memory import PeakMeter
-
-
-def threads_after(wait_s=2.0, most=0):
-    """Return how many threads are left, waiting until there are no more than `most`."""
-    deadline = time.monotonic() + wait_s
-    while threading.active_count() > most and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return threading.active_count()
 
 
 def test_a_peak_is_remembered_when_the_memory_is_gone():
@@ -30,10 +21,13 @@ def test_a_peak_is_remembered_when_the_memory_is_gone():
 
 
 def test_its_thread_ends_with_it():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     meters = [PeakMeter().start() for _ in range(5)]
-    assert threading.active_count() == before + 5
+    watching = set(threading.enumerate()) - before
+    assert len(watching) == 5
     meters[0].stop()
     del meters
     gc.collect()
-    assert threads_after(most=before) <= before
+    for thread in watching:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
