@@ -141,7 +141,7 @@ def test_encoders_are_found_by_name():
     package = "curate.stages.embed"
     assert registry.load("open_clip", package, Encoder) is OpenClip
     assert registry.load("builtin", package, Encoder) is Builtin
-    assert registry.names(package) == ["array", "builtin", "onnx", "open_clip"]
+    assert registry.names(package) == ["array", "builtin", "checkpoint", "onnx", "open_clip"]
 
 
 def test_the_builtin_encoder_says_that_it_is_one():
