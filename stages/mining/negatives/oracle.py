@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ....manifests import listing
-from ....manifests.people import NO, YES, Answers, file_identity, known_ids
+from ....manifests.people import NO, YES, Answers, known_ids
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, LabelSets, Miner, contains, keep_first, refuse
+from ..base import TAKEN, Block, Decisions, LabelSets, contains, keep_first, refuse
+from ..base_oracle import OracleMiner
 
 
-class Oracle(Miner):
+class Oracle(OracleMiner):
     """Oracle negatives: the samples for which the answer was no.
 
     Wang et al., Oracle-guided Contrastive Clustering (OCC), 2022; algorithms.md §2.8. Only pairs
@@ -33,38 +30,8 @@ class Oracle(Miner):
     fidelity = "exact"
     paper = "Wang et al., Oracle-guided Contrastive Clustering, 2022"
 
-    answers: str
-    """File of {key_a, key_b, answer, round, oracle}: JSON lines or Parquet."""
     count: int = Field(default=8, ge=1, le=256)
     """Negatives an anchor, in order of their ids."""
-    until_round: int | None = Field(default=None, ge=0)
-    """Leave out later rounds."""
-
-    @field_validator("answers")
-    @classmethod
-    def _is_there(cls, path: str) -> str:
-        if not listing.exists(path):
-            raise ValueError("there is no such file; give one with {key_a, key_b, answer} a line")
-        return path
-
-    def identity(self) -> dict[str, Any]:
-        """A changed file is another result."""
-        return {**super().identity(), "content": file_identity(self.answers)}
-
-    def documents(self) -> Mapping[str, str]:
-        """The answers, as they were read."""
-        return {".jsonl": Answers.read(self.answers, self.until_round).text()}
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """What keeps splits and duplicates apart."""
-        return ("split", "group_id")
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """The keys that were asked about."""
-        said = Answers.read(self.answers, self.until_round)
-        return [*said.left, *said.right]
 
     @property
     def capacity(self) -> int:

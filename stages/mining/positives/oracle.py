@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ....manifests import listing
 from ....manifests.fingerprint import draw_uniform
-from ....manifests.people import NO, UNSURE, YES, Answers, file_identity, known_ids
+from ....manifests.people import NO, UNSURE, YES, Answers, known_ids
 from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, Pool, RowIndex, refuse
+from ..base import TAKEN, Block, Decisions, Pool, RowIndex, refuse
+from ..base_oracle import OracleMiner
 
 _NAMED = 10
 """Conflicts that the facts name."""
@@ -33,7 +33,7 @@ class _Closure:
     facts: Mapping[str, Any]
 
 
-class Oracle(Miner):
+class Oracle(OracleMiner):
     """Oracle positives: the transitive closure of yes.
 
     Wang et al., Oracle-guided Contrastive Clustering (OCC), 2022: an oracle is asked whether two
@@ -55,38 +55,8 @@ class Oracle(Miner):
     fidelity = "exact"
     paper = "Wang et al., Oracle-guided Contrastive Clustering, 2022"
 
-    answers: str
-    """File of {key_a, key_b, answer, round, oracle}: JSON lines or Parquet."""
     count: int = Field(default=64, ge=1, le=256)
     """Positives an anchor."""
-    until_round: int | None = Field(default=None, ge=0)
-    """Leave out later rounds."""
-
-    @field_validator("answers")
-    @classmethod
-    def _is_there(cls, path: str) -> str:
-        if not listing.exists(path):
-            raise ValueError("there is no such file; give one with {key_a, key_b, answer} a line")
-        return path
-
-    def identity(self) -> dict[str, Any]:
-        """A changed file is another result."""
-        return {**super().identity(), "content": file_identity(self.answers)}
-
-    def documents(self) -> Mapping[str, str]:
-        """The answers, as they were read."""
-        return {".jsonl": Answers.read(self.answers, self.until_round).text()}
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """What keeps splits and duplicates apart."""
-        return ("split", "group_id")
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """The keys that were asked about."""
-        said = Answers.read(self.answers, self.until_round)
-        return [*said.left, *said.right]
 
     @property
     def capacity(self) -> int:
