@@ -75,8 +75,8 @@ def _cut(row: Row, described: Described) -> str:
 
 def _over_quota(row: Row, described: Described) -> str:
     better = {
-        "dbp": "harder samples, farther from it, fill the share of the cluster",
-        "hierarchical": "nearer samples fill the share of the cluster",
+        "dbp": "samples no nearer to it fill the share of the cluster",
+        "hierarchical": "samples no farther from it fill the share of the cluster",
     }.get(described["selector"])
     if better is None:
         return f"its target has {described['settings'].get('quota')} better samples already"
@@ -103,6 +103,6 @@ _DROPS: dict[Drop, Callable[[Row, Described], str]] = {
         f"similarity {r['score']:.4f} to {r['witness_key']}, which is no nearer to their centroid"
     ),
     Drop.PROTOTYPE: lambda r, d: (
-        f"similarity {r['score']:.4f} to the centroid of its cluster; what is kept is farther from it"
+        f"similarity {r['score']:.4f} to the centroid of its cluster, of which none nearer is kept"
     ),
 }

@@ -38,11 +38,12 @@ class Members:
     ids: np.ndarray
     clusters: np.ndarray
 
-    def each(self) -> Iterator[tuple[int, slice]]:
-        """Yield (number, places) of each cluster that has a judged sample."""
+    def each(self) -> Iterator[slice]:
+        """Yield the places of each cluster that has a judged sample."""
         starts = np.flatnonzero(np.diff(self.clusters, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(self.ids)], strict=True):
-            yield int(self.clusters[start]), slice(int(start), int(stop))
+        stops = np.append(starts, len(self.ids))[1:]
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            yield slice(start, stop)
 
 
 class Clustered(Selector):
@@ -112,7 +113,7 @@ class Clustered(Selector):
         store, found = corpus.vectors[self.space], self.members(corpus, task)
         scores = np.empty(len(found.ids), np.float32)
         middles, distances = [np.zeros((0, store.dim), np.float32)], []
-        for _, at in found.each():
+        for at in found.each():
             centre = centre_of(store, found.ids[at])
             near = nearness(store, found.ids[at], centre)
             scores[at] = near

@@ -47,7 +47,7 @@ class Semdedup(Clustered):
         ids = np.empty_like(found.ids)
         scores = np.empty(len(ids), np.float32)
         witnesses = np.empty(len(ids), np.int64)
-        for _, at in found.each():
+        for at in found.each():
             mine = found.ids[at]
             near = nearness(store, mine, centre_of(store, mine))
             order = mine[np.lexsort((mine, near))]
