@@ -126,10 +126,8 @@ def test_draws_follow_the_seed_alone(make_world, read):
 
 def test_every_sample_of_a_cluster_has_the_same_chance(make_world, read):
     _, kept, _ = read
-    world = make_world(n=40, clusters={"image": np.zeros((40, 1), int)})
-    counts = np.zeros(40)
-    for seed in range(200):
-        counts[kept(world.select(Hierarchical(count=10), seed=seed))] += 1
-    assert counts.sum() == 2000
-    # 200 draws with a chance of a quarter: 50 and a standard deviation of 6.
-    assert (np.abs(counts - 50) < 28).all()
+    world = make_world(n=4000, part_rows=4000, clusters={"image": np.arange(4000)[:, None] // 40})
+    mine = np.array(kept(world.select(Hierarchical(count=1000))))
+    assert np.bincount(mine // 40).tolist() == [10] * 100
+    # 100 clusters, a quarter of each: a place of a cluster is drawn 25 times, give or take 4.3.
+    assert (np.abs(np.bincount(mine % 40, minlength=40) - 25) < 22).all()
