@@ -31,7 +31,8 @@ class Semdedup(Clustered):
     Traps: the rule is not greedy: an earlier sample counts though it is dropped itself, so a chain
     of similar samples keeps its first one only, and a witness may be gone (fact
     `witness_dropped`). Duplicates in two clusters are not seen: take fewer clusters if that
-    matters. This is no near-duplicate group (`duplicates`), which is a connected component.
+    matters. Splits are not looked at: a test sample may go because of a training one. This is no
+    near-duplicate group (`duplicates`), which is a connected component.
     1 - eps is of one encoder: the paper's values for CLIP do not hold in another space.
     """
 
