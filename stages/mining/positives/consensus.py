@@ -106,7 +106,8 @@ class Consensus(Miner):
             scores.append(self._normalised(block, graph, found, rank, listed.shape[1]))
         joined = np.min(scores, axis=0) if self.agree == "min" else np.max(scores, axis=0)
         agreement = np.where(known, joined, -np.inf).astype(np.float32)
-        order = np.lexsort((ids, -agreement, ids == NO_ID))
+        # The union is ascending with the empty places last, so a stable sort breaks ties by id.
+        order = np.argsort(-agreement, axis=1, kind="stable")
         ids, near = (np.take_along_axis(part, order, axis=1) for part in (ids, near))
         agreement, first = (np.take_along_axis(part, order, axis=1) for part in (agreement, first))
         known = np.isfinite(agreement)
