@@ -76,18 +76,26 @@ def run_one(config: Path, out: Path, name: str, steps: int) -> str:
     except CurateError as error:
         return "not here: " + str(error).split(". ")[0].split(": ", 1)[-1][:90]
     seconds = time.monotonic() - begun
-    pairs = Pairset.open(out).counts["pairs"]
+    pairset, begun = Pairset.open(out), 0
     found = verify(out, deep=False)
     state = "sound" if found.ok else f"{len(found.findings)} findings"
-    text = f"{pairs:,} pairs, {seconds:.0f} s, {state}"
+    text = f"{pairset.counts['pairs']:,} pairs, {seconds:.0f} s, {state}"
     try:
+        if pairset.manifest["loss"].get("kind") == "soft":
+            # In the first epoch its memory fills, and ever more of a target counts.
+            begun = pairset.counts["pairs"] // BATCH + 1
         options = TrainOptions(
-            steps=steps, batch_size=BATCH, image_px=32, evaluate=0, log_every=1, device="cpu"
+            steps=begun + steps,
+            batch_size=BATCH,
+            image_px=32,
+            evaluate=0,
+            log_every=1,
+            device="cpu",
         )
         losses = [value for _, value in train(out, options).losses]
     except CurateError as error:
         return f"{text}; training: {str(error)[:80]}"
-    first, last = np.mean(losses[:10]), np.mean(losses[-10:])
+    first, last = np.mean(losses[begun : begun + 10]), np.mean(losses[-10:])
     return f"{text}, loss {first:.2f} to {last:.2f}"
 
 
@@ -104,7 +112,8 @@ def corpus_config(target: str, folder: Path) -> Path:
     run_job(request, Options(out=str(folder / "out"), ray="off", report=False, quiet=True))
     pairset = Pairset.open(folder / "out")
     write_own_files(pairset, folder, str(body["corpus"]["source"]))
-    rows = np.random.default_rng(0).normal(size=(pairset.counts["samples"], 128))
+    width = pairset.vectors("image").dim
+    rows = np.random.default_rng(0).normal(size=(pairset.counts["samples"], width))
     np.save(folder / "audio.npy", rows.astype(np.float32))
     return config
 
