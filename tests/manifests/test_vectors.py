@@ -179,5 +179,5 @@ def test_a_similarity_does_not_depend_on_threads():
 
 def test_spaces_of_different_width_are_not_compared():
     left, right = np.ones((3, 4), np.float32), np.ones((3, 5), np.float32)
-    with pytest.raises(DataError, match="4 and 5 dimensions.*joint encoder"):
+    with pytest.raises(DataError, match=r"4 and 5 dimensions.*joint encoder"):
         pair_similarity(left, right)
