@@ -1,5 +1,7 @@
 """Rows by split and cluster, against numpy's own sorting."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def test_clusters_of_a_split(clustered, tiny, tmp_path, budget):
         rows, starts = columns.clusters_of(split)
         mine = [r for r in range(200) if split is None or tiny.splits[r] == split]
         assert sorted(rows.tolist()) == mine
-        runs = [rows[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        runs = [rows[a:b] for a, b in pairwise(starts)]
         assert starts[0] == 0
         assert starts[-1] == len(mine)
         assert all(len({(tiny.splits[r], clusters[r]) for r in run}) == 1 for run in runs)
