@@ -273,7 +273,6 @@ def test_a10_workers_start_in_every_way_and_open_files_themselves(
     stream = PairStream(clustered[0], G, **settings)
     assert (stream.columns.place == "memory") == (place == "memory")
     expected = [(content(batch), batch.captions) for batch in stream]
-    assert stream.images.reader is not None
     loader = stream.loader(1, multiprocessing_context=method)
     assert [(content(batch), batch.captions) for batch in loader] == expected
     state = stream.__getstate__()
