@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,22 @@ def load_columns(
         StreamError: the files do not hold what the manifest says.
         ResourceError: the disk of the cache is full.
     """
-    size = estimate_bytes(pairset, request)
+    # Captions are the only part whose size stands in the footers, and those are many.
+    size = estimate_bytes(pairset, replace(request, captions=False))
+    if request.captions and size <= memory_budget:
+        size = estimate_bytes(pairset, request)
     if size <= memory_budget:
         _LOG.info("columns: %.1f MB in memory", size / 1e6)
         return build(pairset, request)
-    folder = cache_folder(pairset, cache) / _name(pairset, request)
-    _LOG.info("columns: %.1f MB mapped from %s", size / 1e6, folder)
+    folder = cache_folder(pairset, cache) / cache_name(pairset, request)
     with _locked(folder):
         if not folder.exists():
-            _check_space(folder.parent, size)
+            _LOG.info("columns: written once to %s", folder)
+            _check_space(folder.parent, estimate_bytes(pairset, request))
             _write(folder, pairset, request)
-    return open_columns(folder)
+    columns = open_columns(folder)
+    _LOG.info("columns: %.1f MB mapped from %s", columns.nbytes / 1e6, folder)
+    return columns
 
 
 def cache_folder(pairset: Pairset, cache: str | Path | None = None) -> Path:
@@ -77,7 +82,8 @@ def _open(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _name(pairset: Pairset, request: Request) -> str:
+def cache_name(pairset: Pairset, request: Request) -> str:
+    """Return the name of the folder of a pairset's columns."""
     return fingerprint({"manifest": pairset.manifest_id, "request": asdict(request)})
 
 
