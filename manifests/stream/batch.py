@@ -14,6 +14,7 @@ from ..schema import NO_ID
 from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .schedules import accepted_groups
+from .together import together
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def complete(
         if name in columns.arrays
     }
     return PairBatch(
-        images=torch.stack(kept) if kept else torch.zeros(0, 3, 1, 1),
+        images=together(kept) if kept else torch.zeros(0, 3, 1, 1),
         anchor=torch.from_numpy(anchor[:, 0].copy()),
         positive=torch.from_numpy(positive.copy()),
         negative=torch.from_numpy(negative.copy()),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from ..errors import ResourceError
 from ..fingerprint import fingerprint
 from ..pairset import Pairset
 from .columns import Columns, Request, build, estimate_bytes
+from .locks import locked
 
 _LOG = logging.getLogger("curate.stream")
 _NAMES = "columns.json"
@@ -47,7 +45,7 @@ def load_columns(
         return build(pairset, request)
     folder = cache_folder(pairset, cache) / _name(pairset, request)
     _LOG.info("columns: %.1f MB mapped from %s", size / 1e6, folder)
-    with _locked(folder):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             _check_space(folder.parent, size)
             _write(folder, pairset, request)
@@ -83,9 +81,7 @@ def _name(pairset: Pairset, request: Request) -> str:
 
 def _write(folder: Path, pairset: Pairset, request: Request) -> None:
     # The folder gets its name only when it is whole, so a killed writer leaves nothing to trust.
-    scratch = folder.with_name(
-        f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    )
+    scratch = storage.scratch_name(folder)
     scratch.mkdir(parents=True)
 
     def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -122,18 +118,3 @@ def _check_space(folder: Path, size: int) -> None:
             f"{folder}: {size / 1e9:.1f} GB are needed for a stream's columns, {free / 1e9:.1f} GB "
             "are free. Give another folder (cache=... or $CURATE_CACHE) or a larger memory_budget."
         )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process of the machine build a folder while the other ranks wait for it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: each rank builds, the first rename stands
-        yield
-        return
-    with (folder.parent / f"{folder.name}.lock").open("w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: as above
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -28,6 +28,7 @@ from .extras import Allocate, extra_bytes, read_extras
 from .schedules import read_schedules, schedule_bytes
 
 _BLOCK = 1 << 20
+_DIGEST = 32
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Request:
     Attributes:
         captions: whether the first caption of each sample is read.
         groups: columns of `samples` in which equality means "never contrast".
+        digests: whether the sha256 of each image is read.
     """
 
     captions: bool = False
     groups: tuple[str, ...] = ("group_id",)
+    digests: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Columns:
     pairs: anchor_id, weight [M]; positive_ids, positive_weights [M, P]; negative_ids,
     negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
     after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
-    samples: shard (code), offset, size [N + G]; groups int64 [N + G, C] (-1 equals nothing), where
+    samples: shard (code), offset, size [N + G]; sha256 uint8 [N + G, 32] (zeros where nobody knows
+    it), when asked for; groups int64 [N + G, C] (-1 equals nothing), where
     the last G rows are the generated pictures of `assets`: asset a is row N + a;
     caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
     adds.
@@ -132,6 +136,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     total += extra_bytes(pairset, request.captions)
     total += counts.get("assets", 0) * (20 + 8 * len(request.groups))
     total += schedule_bytes(pairset)
+    total += request.digests * _DIGEST * (counts["samples"] + counts.get("assets", 0))
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -231,6 +236,8 @@ def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: 
         for name, array in places.items():
             array[span] = table[name].to_numpy()
     groups[rows - assets :] = NO_ID
+    if request.digests:
+        _read_digests(pairset, rows - assets, allocate("sha256", (rows, _DIGEST), np.uint8))
     if request.captions:
         _read_captions(pairset, allocate)
 
@@ -239,6 +246,16 @@ def _group(column: pa.ChunkedArray, codes: _Codes) -> np.ndarray:
     if pa.types.is_integer(column.type):
         return pc.fill_null(column, NO_ID).to_numpy()
     return codes.of(column)
+
+
+def _read_digests(pairset: Pairset, samples: int, out: np.ndarray) -> None:
+    tables = {"samples": 0, **({"assets": samples} if len(out) > samples else {})}
+    for table, low in tables.items():
+        for start, block in _blocks(pairset, table, ["sha256"]):
+            unknown = "0" * 2 * _DIGEST
+            text = "".join(value or unknown for value in block["sha256"].to_pylist())
+            found = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, _DIGEST)
+            out[low + start : low + start + len(found)] = found
 
 
 def _read_captions(pairset: Pairset, allocate: Allocate) -> None:

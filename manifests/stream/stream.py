@@ -19,12 +19,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import PairsetError, StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
-from .batch import PairBatch, Settings, complete, compose
+from .batch import Composition, PairBatch, Settings, complete, compose
 from .cache import load_columns
 from .columns import Columns, Request
 from .images import FailureBudget, ImageSource, check_has_images
 from .order import Order, OrderSettings
 from .state import StreamState
+from .store import ImageStore
 from .transform import ImageTransform, Transform
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class PairStream(IterableDataset[PairBatch]):
             where lists have entries that hold only from a progress on; None: all entries hold.
         memory_budget: bytes of columns a process holds; beyond it they are mapped from files.
         cache: folder for those files; see `manifests.stream.columns`.
+        store: where the images are and how they are read: a cache of remote shards, retries,
+            checksums; see `ImageStore`.
 
     Raises:
         PairsetError: `root` is no pairset.
@@ -97,6 +100,7 @@ class PairStream(IterableDataset[PairBatch]):
     schedule_batches: int | None = None
     memory_budget: int = 2 << 30
     cache: str | Path | None = None
+    store: ImageStore = field(default_factory=ImageStore)
     plan: str | None = None
     window: int = 64
 
@@ -166,7 +170,7 @@ class PairStream(IterableDataset[PairBatch]):
         """The columns that the stream reads at random; opened once a process."""
         if self._columns is None:
             groups = tuple(self.pairset.manifest.get("mask_groups") or ("group_id",))
-            request = Request(self.captions, groups)
+            request = Request(self.captions, groups, self.store.verify)
             self._columns = load_columns(self.pairset, request, self.memory_budget, self.cache)
         return self._columns
 
@@ -174,7 +178,8 @@ class PairStream(IterableDataset[PairBatch]):
     def images(self) -> ImageSource:
         """Images by sample id; opened once a process."""
         if self._images is None:
-            self._images = ImageSource.of(self.pairset, self.columns, self.transform, self.seed)
+            given = (self.transform, self.seed, self.store)
+            self._images = ImageSource(self.pairset, self.columns, *given)
         return self._images
 
     def __len__(self) -> int:
@@ -192,19 +197,23 @@ class PairStream(IterableDataset[PairBatch]):
     def _batches(self, epoch: int, numbers: range) -> Iterator[PairBatch]:
         budget = FailureBudget(self.max_bad_fraction, self.on_bad_image == "mask")
         order = self._order.of(self.seed, epoch, self.pairs)
-        for number in numbers:
-            yield self._batch(order, number, budget)
+        try:
+            for at, number in enumerate(numbers):
+                plan = self._plan(order, number)
+                for later in numbers[at + 1 : at + 1 + self.images.ahead]:
+                    self.images.expect(self._plan(order, later).sample_id)
+                images = self.images.load(plan.sample_id, epoch, budget)
+                yield complete(self.columns, plan, images, self._settings())
+        finally:
+            self.images.close()
 
-    def _batch(self, order: Order, number: int, budget: FailureBudget) -> PairBatch:
+    def _plan(self, order: Order, number: int) -> Composition:
         local = self.batch_size // self.world_size
         positions = number * self.batch_size + self.rank * local + np.arange(local)
         rows = self._rows()[order.ordinals(positions % self.pairs)]
-        settings = self._settings()
         progress = self.progress_at(order.epoch, number)
         whole = positions < self.pairs
-        plan = compose(self.columns, rows, whole, settings, order.epoch, progress)
-        images = self.images.load(plan.sample_id, order.epoch, budget)
-        return complete(self.columns, plan, images, settings)
+        return compose(self.columns, rows, whole, self._settings(), order.epoch, progress)
 
     def _settings(self) -> Settings:
         made = int(bool(self.pairset.counts.get("A"))) if self.assets is None else self.assets
