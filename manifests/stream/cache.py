@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +39,22 @@ def load_columns(
         StreamError: the files do not hold what the manifest says.
         ResourceError: the disk of the cache is full.
     """
-    size = estimate_bytes(pairset, request)
+    # Captions are the only part whose size stands in the footers, and those are many.
+    size = estimate_bytes(pairset, replace(request, captions=False))
+    if request.captions and size <= memory_budget:
+        size = estimate_bytes(pairset, request)
     if size <= memory_budget:
         _LOG.info("columns: %.1f MB in memory", size / 1e6)
         return build(pairset, request)
     folder = cache_folder(pairset, cache) / _name(pairset, request)
-    _LOG.info("columns: %.1f MB mapped from %s", size / 1e6, folder)
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            _check_space(folder.parent, size)
+            _LOG.info("columns: written once to %s", folder)
+            _check_space(folder.parent, estimate_bytes(pairset, request))
             _write(folder, pairset, request)
-    return open_columns(folder)
+    columns = open_columns(folder)
+    _LOG.info("columns: %.1f MB mapped from %s", columns.nbytes / 1e6, folder)
+    return columns
 
 
 def cache_folder(pairset: Pairset, cache: str | Path | None = None) -> Path:

@@ -3,67 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import StreamError, TooManyBadImages
+from ..errors import StreamError
 from ..fingerprint import draw_uint64
 from ..images import ImageError, decode
 from ..pairset import Pairset
+from .budget import FailureBudget
 from .columns import Columns
 from .payloads import Payloads, Reading
 from .store import ImageStore
 from .together import write_together
 from .transform import Transform
-
-_LOG = logging.getLogger("curate.stream")
-_FIRST_READS = 1000
-
-
-@dataclass
-class FailureBudget:
-    """How many images may be unreadable before a stream gives up.
-
-    Counted in each process, from the start of its iteration; the first thousand reads count as a
-    thousand, so a single bad image at the start stops nothing.
-
-    Attributes:
-        fraction: share of images that may be bad, 0..1.
-        masks: whether bad images are left out ("mask") rather than raised.
-        read: images asked for, repeats counted.
-        bad: how many of them could not be read.
-        named: the images that were logged; one that comes again is not logged again.
-    """
-
-    fraction: float
-    masks: bool = True
-    read: int = 0
-    bad: int = 0
-    named: set[str] = field(default_factory=set)
-
-    def spend(self, what: str, error: Exception) -> None:
-        """Note one read that failed.
-
-        Raises:
-            TooManyBadImages: the budget is spent.
-            StreamError: bad images are not to be left out.
-        """
-        if not self.masks:
-            raise StreamError(f"{what}: {error}") from error
-        self.bad += 1
-        if what not in self.named:
-            _LOG.warning("left out: %s: %s", what, error)
-            self.named.add(what)
-        if self.bad > self.fraction * max(self.read, _FIRST_READS):
-            raise TooManyBadImages(
-                f"{self.bad} of {self.read} reads of images failed; "
-                f"max_bad_fraction={self.fraction} allows fewer. The last was {what}: {error} "
-                "Check the shards with `curate verify`, or raise max_bad_fraction."
-            ) from error
 
 
 class ImageSource:
@@ -144,6 +98,7 @@ class ImageSource:
             where = f"sample_id {sample} ({shard} at {int(self._columns['offset'][sample])})"
             budget.spend(where, error)
             return None
+        budget.good()
         tensor = self._transform(image, draw)
         if tensor.dtype != torch.float32 or tensor.ndim != 3:
             raise StreamError(

@@ -94,7 +94,7 @@ def test_epochs_and_seeds_are_mixed_and_not_added():
 
 
 def test_refuses_what_it_does_not_know():
-    with pytest.raises(UsageError, match="allowed: block, global, plan"):
+    with pytest.raises(UsageError, match="allowed: block, clusters, global, plan"):
         OrderSettings("blok")
     for wrong in ({"mode": "plan"}, {"plan": "b3"}, {"mode": "block", "plan": "b3"}):
         with pytest.raises(UsageError, match="go together"):

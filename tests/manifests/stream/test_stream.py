@@ -253,7 +253,7 @@ def test_a_spent_budget_and_a_strict_stream_stop(copy, damage):
 
 
 def test_the_budget_is_a_share_of_what_was_read():
-    budget = FailureBudget(0.01)
+    budget = FailureBudget(0.01, run=0)
     budget.read = 100_000
     for _ in range(1000):
         budget.spend("x", ValueError())
@@ -281,11 +281,12 @@ def test_a_sample_without_an_image_costs_no_budget(copy):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"world_size": 5}, "multiple of world_size=5"),
+        ({"rank": 0, "world_size": 5}, "multiple of world_size=5"),
+        ({"world_size": 2}, "give both, or none"),
         ({"batch_size": 0}, "positive multiple"),
         ({"rank": 2, "world_size": 2}, "rank must be in"),
-        ({"order": "blok"}, "allowed: block, global, plan"),
-        ({"on_bad_image": "skip"}, "allowed: 'mask', 'raise'"),
+        ({"order": "blok"}, "allowed: block, clusters, global, plan"),
+        ({"on_bad_image": "skip"}, "allowed: 'mask', 'replace', 'raise'"),
         ({"split": "trian"}, "there are: 'train', 'val'"),
     ],
 )
@@ -408,7 +409,7 @@ def test_a_state_of_another_order_or_plan_is_refused(planned):
         ({"order": "plan", "plan": "b4"}, "no plan 'b4'; it has: b3, gcbs"),
         ({"order": "plan", "plan": "b3", "batch_size": 12}, "is of batch_size 24"),
         ({"order": "plan", "plan": "b3", "split": "val"}, "is of split 'train'"),
-        ({"order": "plan", "plan": "b3", "world_size": 5}, "multiple of world_size=5"),
+        ({"order": "plan", "plan": "b3", "rank": 0, "world_size": 5}, "multiple of world_size=5"),
         ({"order": "block", "window": 0, "batch_size": 8}, "window=0"),
         ({"order": "global"}, "batch_size=0"),
     ],
