@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ from .payloads import Payloads, Reading
 from .store import ImageStore
 from .together import write_together
 from .transform import Transform
+
+_LOG = logging.getLogger("curate.stream")
 
 
 class ImageSource:
@@ -43,6 +47,7 @@ class ImageSource:
         self._store = ImageStore() if store is None else store
         self._payloads = Payloads(pairset, columns.shards, self._store)
         self._expected: dict[bytes, Reading] = {}
+        self._process = os.getpid()
 
     @property
     def ahead(self) -> int:
@@ -50,10 +55,11 @@ class ImageSource:
         return self._store.ahead if self._payloads.is_remote.any() else 0
 
     def expect(self, ids: np.ndarray) -> None:
-        """Begin to read what the next loads will ask for; only the last `ahead` are kept."""
+        """Begin to read what a later load will ask for; only the last `ahead` + 1 are kept."""
+        self._forget_a_parent()
         if ids.tobytes() not in self._expected:
             self._expected[ids.tobytes()] = self._start(ids)
-        while len(self._expected) > max(self.ahead, 1):
+        while len(self._expected) > self.ahead + 1:
             self._expected.pop(next(iter(self._expected))).close()
 
     def load(self, ids: np.ndarray, epoch: int, budget: FailureBudget) -> list[Tensor | None]:
@@ -66,6 +72,7 @@ class ImageSource:
             StreamError: bad images are not to be left out, or the transform is no good.
         """
         draws = draw_uint64(self._seed, ids, f"transform/{epoch}")[:, 0] >> np.uint64(1)
+        self._forget_a_parent()
         reading = self._expected.pop(ids.tobytes(), None) or self._start(ids)
         try:
             images = (
@@ -76,10 +83,43 @@ class ImageSource:
         finally:
             reading.close()
 
+    def warn_of_small_cache(self, rows: np.ndarray | None) -> None:
+        """Log when the cache of shards is smaller than the shards between which an order jumps.
+
+        Args:
+            rows: of `pairs`, int64, that are walked in any order before others are; None: all.
+        """
+        if self._store.cache is None:
+            return
+        needed = self._payloads.bytes_of(self._columns, self._shards_of(rows))
+        if needed > self._store.cache_bytes:
+            _LOG.warning(
+                "the order walks %.1f GB of remote shards at once, the cache holds %.1f GB: shards "
+                "will be fetched again and again, or read image by image. Take a larger "
+                "cache_bytes, or order='block' with a smaller window.",
+                needed / 1e9,
+                self._store.cache_bytes / 1e9,
+            )
+
+    def _shards_of(self, rows: np.ndarray | None) -> np.ndarray:
+        columns = self._columns
+        if rows is None:
+            return np.arange(len(columns.shards))
+        found = [columns["shard"][columns["anchor_id"][rows]]]
+        for name in ("positive_ids", "negative_ids"):
+            ids = columns[name][rows]
+            found.append(columns["shard"][ids[ids >= 0]])
+        return np.unique(np.concatenate(found))
+
     def close(self) -> None:
         """Give up what is expected."""
         while self._expected:
             self._expected.popitem()[1].close()
+
+    def _forget_a_parent(self) -> None:
+        # What a parent process was reading when it forked never comes here.
+        if self._process != os.getpid():
+            self._expected, self._process = {}, os.getpid()
 
     def _start(self, ids: np.ndarray) -> Reading:
         places = (self._columns[name][ids] for name in ("shard", "offset", "size"))

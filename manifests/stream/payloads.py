@@ -16,6 +16,7 @@ from ..lookup import table_of
 from ..pairset import Pairset
 from ..shards import ShardReader
 from ..storage import is_remote, local_path
+from .columns import Columns
 from .ranges import coalesce
 from .remote import RemoteReader, in_daemon
 from .shard_cache import CachedShard, Lease, ShardCache, WrongBytes
@@ -55,6 +56,12 @@ class Payloads:
             size: its bytes, int64 [n].
         """
         return Reading(self, shard, offset, size)
+
+    def bytes_of(self, columns: Columns, codes: np.ndarray) -> int:
+        """Return about how many bytes some shards have, those on this machine left out."""
+        ends = np.zeros(len(self.urls), np.int64)
+        np.maximum.at(ends, columns["shard"], columns["offset"] + columns["size"])
+        return int(ends[codes][self.is_remote[codes]].sum())
 
     def _cached(self, code: int) -> CachedShard:
         name, url = self._shards[code], self.urls[code]

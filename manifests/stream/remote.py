@@ -18,7 +18,7 @@ from fsspec import AbstractFileSystem
 from fsspec.asyn import get_loop
 
 from .. import storage
-from ..errors import DataError
+from ..errors import CurateError, DataError
 
 T = TypeVar("T")
 
@@ -102,10 +102,10 @@ class RemoteReader:
                     # A short answer may be a broken connection, or the end of the file.
                     if whole(answer) or attempt == self._tries:
                         return answer
-                except storage.FINAL:
+                except CurateError:
                     raise
                 except Exception as error:
-                    if attempt == self._tries:
+                    if attempt == self._tries or isinstance(error, storage.FINAL):
                         raise OSError(f"{url}: {self._words(error)}") from error
                 await asyncio.sleep(storage.backoff_s(attempt))
         raise AssertionError("the last try returns or raises")

@@ -72,7 +72,7 @@ class ImageStore:
             )
         if self.cache is not None and storage.is_remote(str(self.cache)):
             raise UsageError(
-                f"ImageStore(cache={self.cache}): a folder on this machine is allowed."
+                f"ImageStore(cache={self.cache}): a folder of this machine is allowed."
             )
 
     def url(self, pairset: Pairset, shard: str) -> str:

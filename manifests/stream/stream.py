@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import PairsetError, StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
+from ..tables import ROW_GROUP_ROWS
 from .batch import Composition, PairBatch, Settings, complete, compose
 from .budget import FailureBudget
 from .cache import load_columns
@@ -85,6 +86,8 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
                 f"{f' of split {self.split!r}' if self.split else ''}: not one batch. "
                 "Take a smaller batch_size, or drop_last=False."
             )
+        if self.store.cache is not None and self.ranks()[0] == 0:
+            self.images.warn_of_small_cache(self._window())
         mixed = self.mixing() if self.ranks()[0] == 0 else None
         if mixed is not None:
             mixed.log(self.ordered().name, meant=self.order in ("clusters", "plan"))
@@ -191,6 +194,13 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
             progress=progress,
         )
         return make, self._rows()[order.ordinals(positions % self.pairs)]
+
+    def _window(self) -> np.ndarray | None:
+        """Return the rows of the first window of an epoch; None where that is all rows."""
+        many = self.window * ROW_GROUP_ROWS
+        if self.order != "block" or many >= self.pairs:
+            return None
+        return self._rows()[self.order_of(0).ordinals(np.arange(many))]
 
     def mixing(self, epoch: int = 0) -> Mixing | None:
         """Measure how an epoch's batches mix clusters; None where nothing clustered the corpus."""

@@ -57,7 +57,7 @@ def test_a_lasting_trouble_is_an_error_with_its_url(server):
 
 
 def test_what_another_try_cannot_mend_is_not_tried_again(server):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match=r"none\.tar: FileNotFoundError"):
         reader().read(f"{server.url}/none.tar", 0, 9).result()
     server.trouble = lambda path, start, earlier: "whole"
     with pytest.raises(DataError, match="does not serve ranges"):
