@@ -240,5 +240,5 @@ def test_a_stream_from_s3_is_the_stream_of_this_machine(s3, tiny, tmp_path):
     assert len(list((tmp_path / "shards").glob("*.shard"))) == 2
     fs.rm("pairs/out", recursive=True)
     same(stream(tiny.root, **settings, cache=tmp_path / "shards"), here)
-    with pytest.raises(TooManyBadImages, match=r"s3://pairs/out/images/part-0000\d\.tar: FileNotFound"):
+    with pytest.raises(TooManyBadImages, match=r"s3://pairs/out/images/.*: FileNotFound"):
         list(stream(tiny.root, **settings))
