@@ -45,6 +45,7 @@ class ImageSource:
     ) -> None:
         self._columns, self._transform, self._seed = columns, transform, seed
         self._store = ImageStore() if store is None else store
+        self._decoded_px: int | None = getattr(transform, "decoded_px", None)
         self._payloads = Payloads(pairset, columns.shards, self._store)
         self._expected: dict[bytes, Reading] = {}
         self._process = os.getpid()
@@ -133,7 +134,7 @@ class ImageSource:
             return None
         budget.read += 1
         try:
-            image = decode(self._checked(sample, reading.get(at)))
+            image = decode(self._checked(sample, reading.get(at)), at_least=self._decoded_px)
         except (ImageError, OSError, EOFError) as error:
             where = f"sample_id {sample} ({shard} at {int(self._columns['offset'][sample])})"
             budget.spend(where, error)
