@@ -16,6 +16,7 @@ from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .picks import draw_start, pick_negatives, pick_positives
 from .schedules import accepted_groups
+from .together import empty_batch, together
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,9 @@ def _stack(images: list[Tensor], multiple: int) -> Tensor:
     if not images:  # nobody knows the shape that they would have had
         return torch.zeros(0, 3, 1, 1)
     many = -(-len(images) // multiple) * multiple
-    out = images[0].new_empty(many, *images[0].shape)
+    if many == len(images):
+        return together(images)
+    out = empty_batch(images[0], many)
     torch.stack(images, out=out[: len(images)])
     out[len(images) :] = 0
     return out
