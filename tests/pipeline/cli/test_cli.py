@@ -9,6 +9,7 @@ from curate.pipeline.cli import main
 from curate.pipeline.cli.common import guarded
 
 COMMANDS = [
+    "bench",
     "diff",
     "explain",
     "export",
