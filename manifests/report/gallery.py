@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..pairset import Pairset
+from ..reasons import short
 from ..schema import Role
 from .choice import Chosen, resemblance, shares_label
 from .rows import rows_with
@@ -28,44 +29,6 @@ TITLES = {
     Role.SOFT: "Soft target",
     Role.REFUSED: "Refused",
 }
-REASONS = {
-    "self": "the anchor itself",
-    "duplicate": "a near-duplicate of the anchor",
-    "split": "in another split",
-    "positive": "already a positive",
-    "false_negative": "masked as a false negative",
-    "same_label": "has the anchor's label",
-    "other_label": "has another label",
-    "mutuality": "not mutual",
-    "rank": "outside the ranks",
-    "ratio": "too near the positive (ratio)",
-    "margin": "too near the positive (margin)",
-    "min_similarity": "below the least similarity",
-    "max_similarity": "above the greatest similarity",
-    "threshold": "below the threshold",
-    "hub_cap": "a hub, taken often enough",
-    "no_vector": "has no vector",
-    "not_drawn": "not drawn",
-    "overflow": "no place left in the row",
-    "no_share": "next to no share of the target",
-    "true_caption": "a true caption of the picture",
-    "other_cluster": "in another cluster",
-    "not_accepted": "cluster not accepted",
-    "not_chosen": "allowed, but another was chosen",
-    "agreement": "the spaces do not agree",
-    "below_positive": "less similar than the positive",
-    "distance": "too far after re-ranking",
-    "nearer_other": "nearer to another sample",
-    "same_attribute": "shares an attribute's value",
-    "time_gap": "outside the window of time",
-    "value_cap": "its value was taken often enough",
-    "improbable": "next to no probability",
-    "oracle_conflict": "the answers contradict each other",
-    "selected": "was selected by people",
-    "far_from_set": "far from the selected set",
-    "not_selected": "dropped by the selection",
-}
-"""What each reason code of `edges` means, for people."""
 
 
 @dataclass(frozen=True)
@@ -292,7 +255,7 @@ def _tile(album: Album, anchor: int, candidate: _Candidate) -> Tile:
 def _why(edge: Mapping[str, Any]) -> str:
     if edge["role"] == Role.FALSE_NEGATIVE:
         return str(edge["action"] or "")
-    return REASONS.get(edge["reason"], str(edge["reason"]))
+    return short(str(edge["reason"]))
 
 
 def _similarity(edge: Mapping[str, Any], missing: float) -> float:

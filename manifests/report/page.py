@@ -10,10 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ..reasons import short
 from . import plots
 from .data import ReportData
 from .fills import Side
-from .gallery import REASONS
 from .graph import GraphFacts
 from .verdict import Finding, percent
 
@@ -207,9 +207,7 @@ def _filled(*sides: Side) -> list[plots.Bar]:
 
 def _refusals(refusals: Mapping[tuple[str, str], int]) -> list[plots.Bar]:
     items = sorted(refusals.items(), key=lambda item: (-item[1], item[0]))
-    return plots.bars(
-        [(f"{miner}: {REASONS.get(reason, reason)}", count) for (miner, reason), count in items]
-    )
+    return plots.bars([(f"{miner}: {short(reason)}", count) for (miner, reason), count in items])
 
 
 def _flag_counts(data: ReportData) -> dict[str, int]:
