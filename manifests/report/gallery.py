@@ -13,12 +13,13 @@ import numpy as np
 from ..pairset import Pairset
 from ..reasons import short
 from ..schema import Role
+from .asset_pictures import AssetPictures, asset_keys
 from .choice import Chosen, resemblance, shares_label
 from .rows import rows_with
 from .thumbs import NO_IMAGE, Thumbnail, thumbnails
 
 EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
-EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
+EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason", "asset")
 SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
 SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.SOFT: 5, Role.REFUSED: 6}
 """Tiles of a row at most; the rest is counted."""
@@ -99,7 +100,12 @@ class Album:
     """The samples that a page shows and their pictures, read once."""
 
     def __init__(
-        self, pairset: Pairset, ids: Sequence[int], large: frozenset[int], budget: int
+        self,
+        pairset: Pairset,
+        ids: Sequence[int],
+        large: frozenset[int],
+        budget: int,
+        assets: AssetPictures | None = None,
     ) -> None:
         """Read rows and pictures.
 
@@ -109,7 +115,9 @@ class Album:
                 without a picture if need be.
             large: ids of anchors.
             budget: bytes of all pictures.
+            assets: generated pictures of the anchors; none by default.
         """
+        self.assets = assets or AssetPictures(pairset, [])
         unique = list(dict.fromkeys(ids))
         table = rows_with(pairset, "samples", "sample_id", np.array(unique), SAMPLE_COLUMNS)
         self._rows: dict[int, dict[str, Any]] = {row["sample_id"]: row for row in table.to_pylist()}
@@ -143,7 +151,9 @@ def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
     table = rows_with(pairset, "edges", "anchor_id", np.array(anchors, np.int64), EDGE_COLUMNS)
     found: dict[int, dict[str, dict[Any, _Candidate]]] = defaultdict(lambda: defaultdict(dict))
     for edge in table.to_pylist():
-        name = edge["other_id"] if edge["other_id"] is not None else edge["text"]
+        name = edge["other_id"]
+        if name is None:
+            name = edge["text"] if edge["text"] is not None else edge["asset"]
         roles = found[edge["anchor_id"]][edge["role"]]
         candidate = roles.setdefault(name, _Candidate(edge))
         rank = f" #{edge['rank']}" if edge["space"] else ""
@@ -178,6 +188,16 @@ def shown_ids(edges: Edges, anchors: Sequence[int]) -> list[int]:
             shown = edges.get(anchor, {}).get(role, [])[: SHOWN[role]]
             ids += [c.edge["other_id"] for c in shown if c.edge["other_id"] is not None]
     return ids
+
+
+def shown_assets(edges: Edges, anchors: Sequence[int]) -> list[str]:
+    """Return the keys of the generated pictures on the cards, row by row."""
+    return asset_keys(
+        candidate.edge
+        for role in TITLES
+        for anchor in anchors
+        for candidate in edges.get(anchor, {}).get(role, [])[: SHOWN[role]]
+    )
 
 
 def make_cards(
@@ -234,8 +254,9 @@ def _tile(album: Album, anchor: int, candidate: _Candidate) -> Tile:
     similarity = _similarity(edge, math.nan)
     shown = None if math.isnan(similarity) else similarity
     if other is None:
-        text = edge["text"] or edge.get("asset") or ""
-        return Tile("", NO_IMAGE, text, "", shown, candidate.said, None)
+        key = edge.get("asset") or ""
+        text = edge["text"] or album.assets.provenance(key) or key
+        return Tile(key, album.assets.thumbnail(key), text, "", shown, candidate.said, None)
     mine, row = album.row(anchor), album.row(other)
     if other == anchor:
         note = Thumbnail("", 0, 0, "two views of the anchor itself")

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ..inspect import plan_facts
 from ..reasons import short
 from . import plots
 from .data import ReportData
@@ -40,6 +41,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "name": _corpus_name(manifest),
         "headline": headline(data.findings, data),
         "facts": _facts(manifest, thresholds),
+        "plans": [{**entry, **plan_facts(entry)} for entry in manifest.get("plans", ())],
         "panels": plots.similarity_panels(data.edges.series, thresholds),
         "silent": [item for item in data.edges.series if item.without],
         "filled": _filled(data.pairs.positives, data.pairs.negatives),
@@ -108,15 +110,6 @@ def interval_line(entry: Mapping[str, Any]) -> str:
         return "unknown"
     low, high = percent(entry["low"]), percent(entry["high"])
     return f"{percent(entry['relevant'])} ({low} to {high})"
-
-
-def settings_line(settings: Mapping[str, Any]) -> str:
-    """Return a miner's settings as "k=5 mutual=true"; what is null is left out."""
-    known = {name: value for name, value in settings.items() if value is not None}
-    return " ".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in known.items()
-    )
 
 
 def _corpus_name(manifest: Mapping[str, Any]) -> str:
