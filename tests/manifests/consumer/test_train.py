@@ -95,7 +95,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "trapped"), "w"))
 
-    torch.save({"format": "curate-checkpoint/2", "model": Trap()}, tmp_path / NAME)
+    torch.save({"format": "curate-checkpoint/3", "model": Trap()}, tmp_path / NAME)
     with pytest.raises(StreamError):
         load_checkpoint(tmp_path / NAME)
     assert not (tmp_path / "trapped").exists()
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_stops(tiny, monkeypatch):
     [
         ({"device": "toaster"}, "device='toaster'"),
         ({"precision": "int3"}, "allowed: 'auto', 'bf16', 'fp32'"),
-        ({"encoder": "vit"}, "allowed: conv"),
+        ({"encoder": "vit"}, "Allowed: conv"),
         ({"loss": {"temp": 1}}, "loss.temp: loss 'infonce' has no such setting"),
         ({"loss": {"kind": "byol", "t": 1}}, "loss.t: loss 'byol' has no such setting"),
         ({"loss": {"kind": "bylo"}}, "Did you mean 'byol'"),
