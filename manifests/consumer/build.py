@@ -123,9 +123,7 @@ def build(
     return Parts(loader, model, head, optimizer, settings, schedules)
 
 
-def _stream(
-    root: str | Path, options: TrainOptions, loss: Loss, ranks: Ranks | None
-) -> PairStream:
+def _stream(root: str | Path, options: TrainOptions, loss: Loss, ranks: Ranks | None) -> PairStream:
     return PairStream(
         root,
         options.batch_size or (0 if options.plan else BATCH_SIZE),

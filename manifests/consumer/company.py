@@ -58,9 +58,7 @@ def gathered(batch: PairBatch, ranks: Ranks) -> tuple[PairBatch, Company]:
     return united(parts, batch.images if len(batch.images) else none, ranks)
 
 
-def united(
-    parts: list[PairBatch], images: Tensor, ranks: Ranks
-) -> tuple[PairBatch, Company]:
+def united(parts: list[PairBatch], images: Tensor, ranks: Ranks) -> tuple[PairBatch, Company]:
     """Unite the batches of all processes; see `gathered`."""
     ids = torch.cat([part.sample_id for part in parts])
     _, inverse = torch.unique(torch.where(ids < -1, _ASSETS - ids, ids), return_inverse=True)
@@ -78,9 +76,7 @@ def united(
     return _whole(parts, images, first, list(moved)), Company(ranks, rows, holder, own)
 
 
-def _whole(
-    parts: list[PairBatch], images: Tensor, first: Tensor, moved: list[Tensor]
-) -> PairBatch:
+def _whole(parts: list[PairBatch], images: Tensor, first: Tensor, moved: list[Tensor]) -> PairBatch:
     def rows(name: str) -> Tensor:
         return torch.cat([getattr(part, name) for part in parts])
 

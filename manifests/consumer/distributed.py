@@ -97,7 +97,7 @@ class Holders:
 
     @property
     def own(self) -> Tensor:
-        """bool [n]: the rows that this process holds."""
+        """The rows that this process holds: bool [n]."""
         return self.of == self.ranks.rank
 
     def __getitem__(self, which: Tensor) -> Holders:

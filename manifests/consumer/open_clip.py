@@ -73,9 +73,7 @@ class Adapted(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(
-        self, encoder: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
-    ) -> None:
+    def __init__(self, encoder: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.encoder = encoder
         own = [torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD)]

@@ -98,9 +98,7 @@ def _score(
     labels = torch.from_numpy(samples.labels)
     # Features of unit length: scaled so that a dimension varies by about 1, as penalties expect.
     scale = known[0].shape[1] ** 0.5
-    weight, bias = fit_logistic(
-        known[0] * scale, labels[known[1]], int(labels.max()) + 1, penalty
-    )
+    weight, bias = fit_logistic(known[0] * scale, labels[known[1]], int(labels.max()) + 1, penalty)
     named = ((asked[0] * scale).double() @ weight.T + bias).argmax(1)
     return float((named == labels[asked[1]]).double().mean())
 

@@ -1,4 +1,4 @@
-"""Retrieval of captions by pictures and of pictures by captions; a picture may have many captions."""
+"""Retrieval of captions by pictures and of pictures by captions; many captions a picture."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A few steps of the reference trainer, alone or as one of two processes; what came of them.
 
-    RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=... python consumer_steps.py CASES.json OUT_DIR
+RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=... python consumer_steps.py CASES.json OUT_DIR
 """
 
 from __future__ import annotations
