@@ -1,6 +1,6 @@
 """Views and texts, as a loss hands them to encoders; with several processes, each has its own.
 
-features = net(together(anchors, positives))      # [n, d] of all views, whoever encoded them
+`net(together(anchors, positives))` is [n, d] of all views, whoever encoded them.
 """
 
 from __future__ import annotations

@@ -22,13 +22,21 @@ from curate.manifests.consumer.train import _Run
 STEPS = 2
 
 
-def steps(root, options, ranks, count=STEPS):
-    """Return losses, the first step's gradients, and weights and buffers after the last."""
+def steps(root, options, ranks, last=False):
+    """Return losses, the first step's gradients, and weights and buffers after the last.
+
+    Args:
+        last: begin with the last batch of the epoch, filled up with pairs that are not valid.
+    """
     options = TrainOptions(**{"evaluate": 0, "device": "cpu", **options})
     run = _Run(root, options, lambda event: None, torch.device("cpu"), ranks)
+    if last:
+        stream = run.loader.stream
+        stream.drop_last = False
+        run.loader.load_state_dict(stream.state_at(0, len(stream) - 1))
     losses, grads = [], {}
     named = {"model": run.model, "head": run.head}
-    for item, _ in zip(fetched(run.loader, run.device, ranks), range(count), strict=False):
+    for item, _ in zip(fetched(run.loader, run.device, ranks), range(STEPS), strict=False):
         loss = run._update(item)
         losses.append(None if loss is None else float(loss))
         if not grads:
@@ -74,8 +82,7 @@ def main():
     cases, folder = Path(sys.argv[1]), Path(sys.argv[2])
     with joined_ranks(torch.device("cpu")) as ranks:
         found = {
-            name: steps(case["root"], case["options"], ranks)
-            for name, case in json.loads(cases.read_text()).items()
+            name: steps(**case, ranks=ranks) for name, case in json.loads(cases.read_text()).items()
         }
         torch.save(found, folder / f"rank-{ranks.rank}.pt")
 
