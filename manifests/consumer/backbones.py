@@ -100,7 +100,8 @@ def _timm(name: str, image_px: int, pretrained: bool) -> tuple[nn.Module, int]:
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name.partition('_')[0]}*")[:5])
         raise UsageError(f"timm has no model {name!r}.{f' It has: {close}, ...' if close else ''}")
-    if weights and weights != "pretrained" and not Path(weights).is_file():
+    file = weights not in ("", "pretrained")
+    if pretrained and file and not Path(weights).is_file():
         raise UsageError(f"encoder=timm:{name}@{weights}: neither 'pretrained' nor a file.")
     settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
     more: dict[str, Any] = {}
@@ -108,7 +109,7 @@ def _timm(name: str, image_px: int, pretrained: bool) -> tuple[nn.Module, int]:
         more["img_size"] = image_px
     if pretrained and weights == "pretrained":
         more["pretrained"] = True
-    elif pretrained and weights:
+    elif pretrained and file:
         more["checkpoint_path"] = weights
     try:
         net: Any = timm.create_model(name, num_classes=0, **more)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -88,8 +87,17 @@ def build(
     loss: Loss,
     device: torch.device,
     ranks: Ranks | None,
+    resumed: bool = False,
 ) -> Parts:
     """Make the parts of a run.
+
+    Args:
+        root: folder of the pairset.
+        options: settled.
+        loss: settings of the loss.
+        device: of this process.
+        ranks: of the run; None for a process alone.
+        resumed: whether a checkpoint follows, so that no learnt weights need be found.
 
     Raises:
         PairsetError: `root` is no pairset.
@@ -99,12 +107,14 @@ def build(
     loader = _stream(root, options, loss, ranks).loader(
         options.workers, pin_memory=device.type == "cuda"
     )
-    model = build_model(options.encoder, options.projection, options.seed, options.image_px)
+    model = build_model(
+        options.encoder, options.projection, options.seed, options.image_px, not resumed
+    )
     check_chunks(model.encoder, options.encoder, options.chunk)
     if ranks is not None:
         model.encoder = share_batch_norms(model.encoder, device)
     model.bf16, model.chunk = uses_bf16(options.precision, device), options.chunk
-    head = build_head(loss, _place(model, loader.stream, options), options.seed)
+    head = build_head(loss, _place(model, loader.stream, options, not resumed), options.seed)
     model.to(device)
     head.to(device)
     drawn = options.positives_per_anchor
@@ -140,9 +150,11 @@ def _stream(root: str | Path, options: TrainOptions, loss: Loss, ranks: Ranks | 
     )
 
 
-def _place(model: ContrastiveModel, stream: PairStream, options: TrainOptions) -> Place:
+def _place(
+    model: ContrastiveModel, stream: PairStream, options: TrainOptions, pretrained: bool
+) -> Place:
     def tower() -> OpenClipText:
-        made = OpenClipText(options.encoder, options.image_px)
+        made = OpenClipText(options.encoder, options.image_px, pretrained)
         made.bf16, made.chunk = model.bf16, model.chunk
         return made
 
@@ -156,9 +168,16 @@ def _place(model: ContrastiveModel, stream: PairStream, options: TrainOptions) -
 
 
 def _compile(*modules: nn.Module) -> None:
-    # In place, so that names in checkpoints stay; heads and losses are small.
-    encoders: Sequence[Any] = [
-        part.encoder for part in modules if isinstance(part, ContrastiveModel | OpenClipText)
-    ]
-    for encoder in encoders:
-        encoder.compile()
+    # Heads and losses are small, and their shapes change.
+    for part in modules:
+        if isinstance(part, ContrastiveModel | OpenClipText):
+            compile_encoder(part.encoder)
+
+
+def compile_encoder(encoder: nn.Module) -> None:
+    """Compile in place, so that names in checkpoints stay.
+
+    The number of views changes from batch to batch: the second number seen makes torch compile
+    once more, for any number.
+    """
+    encoder.compile()

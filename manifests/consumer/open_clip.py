@@ -140,7 +140,7 @@ def _model(name: str, image_px: int, pretrained: bool) -> Any:
     tag: Any = {}
     if weights and not Path(weights).is_file():
         tag = open_clip.pretrained.get_pretrained_cfg(model, weights)
-        if not tag:
+        if pretrained and not tag:
             tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
             raise UsageError(
                 f"encoder={name!r}: {weights!r} is neither a file nor a tag of {model}; its tags: "
@@ -157,7 +157,7 @@ def _model(name: str, image_px: int, pretrained: bool) -> Any:
             load_weights=pretrained,
             force_custom_text=True,
             force_image_size=image_px,
-            force_quick_gelu=bool(tag.get("quick_gelu")),
+            force_quick_gelu=bool(tag and tag.get("quick_gelu")),
             output_dict=False,
             pretrained_text=pretrained,
             require_pretrained=bool(weights) and pretrained,

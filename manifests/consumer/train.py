@@ -72,7 +72,8 @@ class _Run:
         self.device, self.ranks, self.first = device, ranks, ranks is None or ranks.rank == 0
         self.options, loss = settled(root, options)
         self._report = report if self.first else (lambda event: None)
-        self.parts = build(root, self.options, loss, device, ranks)
+        resumed = self.checkpoint is not None and self.checkpoint.exists()
+        self.parts = build(root, self.options, loss, device, ranks, resumed)
         self.loader, self.model, self.head = self.parts.loader, self.parts.model, self.parts.head
         self.state = self.loader.state_dict()
         pairset = self.loader.stream.pairset

@@ -25,6 +25,8 @@ STEPS = 2
 def steps(root, options, ranks, last=False):
     """Return losses, the first step's gradients, and weights and buffers after the last.
 
+    With a folder among the options a checkpoint of that place is left in it.
+
     Args:
         last: begin with the last batch of the epoch, filled up with pairs that are not valid.
     """
@@ -46,7 +48,8 @@ def steps(root, options, ranks, last=False):
                 for name, weight in module.named_parameters()
                 if weight.grad is not None
             }
-        run.step += 1
+        run.step, run.state = run.step + 1, item.state
+    run._save()
     state = {
         f"{part}.{name}": value.clone()
         for part, module in named.items()

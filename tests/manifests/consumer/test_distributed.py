@@ -1,12 +1,18 @@
 """Two processes that share each batch are one process with the whole batch, whatever the loss."""
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
-from consumer_steps import in_two_processes, steps
+from consumer_steps import free_port, in_two_processes, steps
 
 from curate.manifests import PairStream
+from curate.manifests.consumer import TrainOptions, train
+from curate.manifests.consumer.checkpoint import NAME, load_checkpoint
 from curate.manifests.losses import KINDS
 
 SMALL = {
@@ -39,7 +45,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def cases(tiny, small_clip):
+def cases(tiny, small_clip, tmp_path_factory):
     found = {kind: {"loss": {"kind": kind, **SMALL.get(kind, {})}} for kind in KINDS}
     del found["soft"]
     if importlib.util.find_spec("lightly") is None:
@@ -53,6 +59,8 @@ def cases(tiny, small_clip):
     for name in ("one has nothing", "one has nothing, batch norms"):
         own = {"encoder": "resnet18"} if "norms" in name else {}
         given[name] = {"root": root, "options": {**QUICK, "batch_size": size, **own}, "last": True}
+    folder = str(tmp_path_factory.mktemp("goes on"))
+    given["goes on"] = {"root": root, "options": {**QUICK, "folder": folder}}
     return given
 
 
@@ -79,3 +87,41 @@ def test_two_processes_are_one(cases, both, name):
     assert first["losses"] == second["losses"]
     for tensor, value in first["state"].items():
         assert torch.equal(value, second["state"][tensor]), tensor
+
+
+def test_one_process_goes_on_from_what_two_have_done(cases, both):
+    root, options = cases["goes on"].values()
+    found = {}
+    for name, folder in (("resumed", options["folder"]), ("undisturbed", None)):
+        asked = TrainOptions(
+            **{**options, "folder": folder, "device": "cpu", "evaluate": 0, "log_every": 1}
+        )
+        found[name] = train(root, asked).losses
+    assert [step for step, _ in found["resumed"]] == [3, 4]
+    for one, other in zip(found["resumed"], found["undisturbed"][2:], strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+
+
+def torchrun(processes, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}",
+         f"--master-port={free_port()}", "-m", "curate.pipeline.cli", "train", *arguments],
+        capture_output=True, text=True, timeout=200, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_torchrun_trains_as_one_process_does(tiny, tmp_path):
+    quick = ("--batch-size", "16", "--px", "16", "--device", "cpu", "--evaluate", "30", "--json")
+    done = torchrun(2, str(tiny.root), "-d", str(tmp_path / "two"), "--steps", "4", *quick)
+    said = json.loads(done.stdout)
+    assert (said["world"], said["rank"]) == (2, 0)
+    assert done.stderr.count("training to 4") == 1
+    options = {**QUICK, "projection": 128, "steps": 4, "seed": 0, "evaluate": 30}
+    options |= {"device": "cpu", "lr": 1e-3}
+    alone = train(tiny.root, TrainOptions(**options, folder=tmp_path / "one"))
+    assert said["losses"][-1][1] == pytest.approx(alone.losses[-1][1], rel=1e-3)
+    assert said["knn_before"] == alone.knn_before
+    one, two = (load_checkpoint(tmp_path / n / NAME) for n in ("one", "two"))
+    assert one["stream"] == two["stream"]
