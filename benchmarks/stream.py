@@ -24,7 +24,7 @@ give them an environment of their own that sees this one:
     mv own.pth peers/lib/python3.*/site-packages/
     peers/bin/pip install mosaicml-streaming litdata
 
-Quick: --images 200 --px 128 --batch 64
+Quick: --count 200 --px 128 --batch 64 --rounds 1
 """
 
 from __future__ import annotations
