@@ -17,7 +17,7 @@ from .rows import rows_with
 from .thumbs import NO_IMAGE, Thumbnail, thumbnails
 
 EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
-EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
+EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason", "asset")
 SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
 SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.SOFT: 5, Role.REFUSED: 6}
 """Tiles of a row at most; the rest is counted."""
@@ -180,7 +180,9 @@ def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
     table = rows_with(pairset, "edges", "anchor_id", np.array(anchors, np.int64), EDGE_COLUMNS)
     found: dict[int, dict[str, dict[Any, _Candidate]]] = defaultdict(lambda: defaultdict(dict))
     for edge in table.to_pylist():
-        name = edge["other_id"] if edge["other_id"] is not None else edge["text"]
+        name = edge["other_id"]
+        if name is None:
+            name = edge["text"] or edge["asset"]
         roles = found[edge["anchor_id"]][edge["role"]]
         candidate = roles.setdefault(name, _Candidate(edge))
         rank = f" #{edge['rank']}" if edge["space"] else ""
