@@ -70,7 +70,7 @@ class Server:
     def run(self) -> None:
         """Answer requests until `stop` or an interrupt from the keyboard."""
         try:
-            self.http.serve_forever(poll_interval=0.2)
+            self.http.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:
             pass
         finally:
