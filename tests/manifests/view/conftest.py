@@ -84,6 +84,12 @@ def hostile(tiny, tmp_path_factory):
 
 
 @pytest.fixture
+def hostile_text():
+    """Return its key, caption and label."""
+    return HOSTILE
+
+
+@pytest.fixture
 def client(hostile, tmp_path):
     """A server over it, with a file of questions of its own."""
     with serving(hostile, questions=tmp_path / "questions.jsonl") as client:
