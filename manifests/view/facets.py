@@ -28,7 +28,7 @@ def facets(pairset: Pairset) -> dict[str, Any]:
     for block in pairset.tables("samples", ["split", "labels", "size"]):
         _count(splits, block["split"], _COUNTED)
         _count(labels, pc.call_function("list_flatten", [block["labels"]]), _COUNTED)
-        pictures += int(pc.call_function("sum", [pc.greater(block["size"], 0)]).as_py() or 0)
+        pictures += int((block["size"].to_numpy() > 0).sum())
     refused: Counter[str] = Counter()
     for miner in manifest["miners"]:
         refused.update(miner.get("facts", {}).get("refused", {}))

@@ -11,8 +11,8 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ..errors import UsageError
 
@@ -34,6 +34,14 @@ HEADERS = {
 }
 """Sent with every answer: nothing runs but our own files, nothing is fetched from elsewhere, and
 no other page may embed or read what is here."""
+
+
+class Headers(Protocol):
+    """The headers of a request; names in any case."""
+
+    def get(self, name: str, otherwise: Any = None, /) -> Any:
+        """Return the value of a header."""
+        ...
 
 
 class Forbidden(Exception):
@@ -58,7 +66,7 @@ class Guard:
         """
         return hmac.new(self.token.encode(), b"pictures", hashlib.sha256).hexdigest()[:32]
 
-    def check_host(self, headers: Mapping[str, str]) -> None:
+    def check_host(self, headers: Headers) -> None:
         """Refuse a request that was sent to another name, or by another site's page.
 
         Raises:
@@ -73,7 +81,7 @@ class Guard:
         if headers.get("Sec-Fetch-Site", "none") not in _OWN:
             raise Forbidden("this request comes from another site")
 
-    def check_token(self, headers: Mapping[str, str]) -> None:
+    def check_token(self, headers: Headers) -> None:
         """Refuse a request without the token in its header.
 
         Raises:
