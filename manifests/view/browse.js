@@ -8,7 +8,8 @@ const LISTED = [["positive", "Positives"], ["negative", "Negatives"], ["false_ne
 
 // Loads page after page into `list`; `draw` turns an answer into nodes.
 function results(path, params, list, draw, none) {
-  const said = el("p", { class: "said soft small", role: "status" }, "Looking…");
+  const said = el("p", { class: "said soft small", role: "status" },
+    params.text === undefined ? "Looking…" : "Looking… (the first text of a session loads the encoder)");
   const more = el("button", { type: "button", class: "more", hidden: true }, "Show more");
   let start = params.start, shown = 0;
   const load = tell(async () => {

@@ -72,7 +72,7 @@ export function rowOf(role, title, tiles, note) {
   );
 }
 
-export function anchor(card, why) {
+export function anchor(card, why, captions = 2) {
   return el(
     "div", { class: `anchor${card.picture ? "" : " plain"}` },
     why && el("p", { class: "why" }, why),
@@ -81,6 +81,6 @@ export function anchor(card, why) {
       el("p", { class: "key", dir: "auto" }, link(card, card.key)),
       card.labels.length > 0 && el("p", { class: "label", dir: "auto" }, card.labels.join(", ")),
       card.captions.length > 0 &&
-        el("ul", { class: "captions" }, card.captions.slice(0, 5).map((text) => el("li", { dir: "auto" }, text)))),
+        el("ul", { class: "captions" }, card.captions.slice(0, captions).map((text) => el("li", { dir: "auto" }, text)))),
   );
 }

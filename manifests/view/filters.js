@@ -2,7 +2,8 @@
 // work; a change writes the address, and the address draws the page.
 import { el } from "./dom.js";
 
-const NAMES = ["q", "split", "label", "cluster", "role", "miner", "reason", "kind", "text", "space", "near", "start"];
+const CHOICES = ["split", "label", "cluster", "role", "miner", "reason", "kind"];
+const NAMES = ["q", ...CHOICES, "text", "space", "near", "start"];
 
 export function paramsOf(route) {
   return Object.fromEntries(NAMES.filter((name) => route.params.has(name)).map((name) => [name, route.params.get(name)]));
@@ -71,7 +72,7 @@ function search(facts, params, page) {
     const words = input.value.trim();
     go(page, !words ? kept : how.value ? { ...kept, text: words, space: how.value } : { ...kept, q: words });
   };
-  return el("form", { class: "search", role: "search", onsubmit: send },
+  return el("form", { class: spaces.length ? "search" : "search plain", role: "search", onsubmit: send },
     input, spaces.length > 0 && how, el("button", { class: "main" }, "Search"));
 }
 
@@ -92,9 +93,14 @@ export function filters(facts, route, page, ...more) {
     select("of miner", "miner", facts.miners, params, change),
     select("refused because", "reason", facts.reasons, params, change),
   ].filter(Boolean);
+  // In a narrow window the choices stand behind one line, unless one of them is made.
+  const wide = matchMedia("(min-width: 721px)").matches;
+  const chosen = Object.keys(params).filter((name) => CHOICES.includes(name)).length;
   return el("div", { class: "filter" },
     search(facts, params, page),
-    el("div", { class: "fields" }, fields,
-      el("div", { class: "actions" }, more,
-        el("button", { type: "button", disabled: !used, onclick: () => go(page, {}) }, "Clear"))));
+    el("details", { open: wide || chosen > 0 },
+      el("summary", {}, chosen ? `Filters (${chosen})` : "Filters"),
+      el("div", { class: "fields" }, fields,
+        el("div", { class: "actions" }, more,
+          el("button", { type: "button", disabled: !used, onclick: () => go(page, {}) }, "Clear")))));
 }

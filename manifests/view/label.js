@@ -52,7 +52,7 @@ function status(question, found) {
   if (question.similarity !== null) known.push(`similarity ${question.similarity.toFixed(3)}`);
   const { yes, no, unsure } = found.answers;
   const implied = found.open - found.waiting;
-  known.push(`round ${question.round ?? 0}`, `${plural(found.waiting, "question")} left`, `${yes} same, ${no} different, ${unsure} untold`);
+  known.push(`round ${question.round ?? 0}`, `${plural(found.waiting, "question")} left`, `${yes} same, ${no} different, ${unsure} can’t tell`);
   if (implied) known.push(`${implied} answered by what was said`);
   return known.join(" · ");
 }
@@ -84,7 +84,7 @@ function done(facts, found, changed) {
   const said = yes + no + unsure;
   return empty(
     said ? "Every question is answered." : "No question is waiting.",
-    said > 0 && el("p", { class: "num" }, `${yes} same, ${no} different, ${unsure} untold.`),
+    said > 0 && el("p", { class: "num" }, `${yes} same, ${no} different, ${unsure} can’t tell.`),
     facts.can_ask ? form : el("p", {}, "This pairset has no neighbour graph of one space to take pairs from."),
     conflicts(found),
     said > 0 && el("p", { class: "soft" }, "Mine with the answers: run again with"),

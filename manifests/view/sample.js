@@ -4,6 +4,7 @@ import { el, plural, show, tell, toast } from "./dom.js";
 import { get, post } from "./net.js";
 
 const FIRST = 12;
+const FEW = 4;
 
 export async function sample(facts, route, changed) {
   const page = await get("/api/sample", { id: route.params.get("id") ?? "" });
@@ -51,11 +52,12 @@ function roleRow(row, page, changed) {
     item.why.length > 0 && el("details", { class: "why" }, el("summary", {}, "why"), item.why.map((text) => el("p", {}, text))),
     item.id !== null && item.id !== page.id && judge(page.id, item.id, changed));
   const note = refused ? plural(row.tiles.length, "candidate") : `${held} in the row, of ${plural(row.tiles.length, "candidate")}`;
-  const node = rowOf(row.role, row.title, row.tiles.slice(0, FIRST).map(make), note);
-  if (row.tiles.length > FIRST) {
+  const first = row.tiles.length > FIRST + FEW ? FIRST : row.tiles.length;
+  const node = rowOf(row.role, row.title, row.tiles.slice(0, first).map(make), note);
+  if (row.tiles.length > first) {
     const all = el("button", { type: "button", class: "more" }, `Show all ${row.tiles.length}`);
     all.addEventListener("click", () => {
-      node.querySelector(".tiles").append(...row.tiles.slice(FIRST).map(make));
+      node.querySelector(".tiles").append(...row.tiles.slice(first).map(make));
       all.remove();
     });
     node.append(all);

@@ -146,14 +146,28 @@ def test_more_results_come_on_demand(opened):
         page.get_by_role("button", name="Show more").click()
 
 
-def test_pictures_are_drawn_and_move_nothing(opened):
-    page, _ = opened("#/pairs")
-    height = "document.querySelector('article.card').offsetHeight"
-    before = page.evaluate(height)
-    page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+@pytest.mark.parametrize("where", ["#/samples", "#/pairs"])
+def test_pictures_are_drawn_and_move_nothing(opened, where):
+    page, _ = opened(where, width=390)
+    boxes = (
+        "[...document.querySelectorAll('.picture')].map(b => [b.offsetWidth, b.offsetHeight, "
+        "Math.round(b.getBoundingClientRect().top + scrollY)])"
+    )
+    page.route("**/picture/**", lambda route: None)
+    page.evaluate(
+        "document.querySelectorAll('img').forEach(i => { i.dataset.src = i.src; "
+        "i.src = i.src + '&later' })"
+    )
+    before = page.evaluate(boxes)
+    assert all(abs(width - height) <= 1 for width, height, _ in before)
+    page.unroute("**/picture/**")
+    page.evaluate(
+        "document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; "
+        "i.src = i.dataset.src })"
+    )
     page.wait_for_function(DRAWN)
-    assert page.evaluate("document.images.length") > 20
-    assert page.evaluate(height) == before
+    assert len(before) > 20
+    assert page.evaluate(boxes) == before
 
 
 def test_an_anchor_shows_why_and_can_be_judged(opened, client, tiny):
