@@ -8,7 +8,7 @@ it means in image space, while a step of training costs milliseconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from curate.manifests import PairStream, storage
 from curate.manifests.consumer.augment import Augmentation, view_draws
 from curate.manifests.pairset import Pairset
+from curate.manifests.schema import list_matrix
 from curate.manifests.stream.images import FailureBudget
 from curate.manifests.stream.transform import ImageTransform
 from curate.manifests.vectors import unit
@@ -41,10 +42,48 @@ def encoder_settings(name: str) -> dict[str, Any]:
     return {"encoder": "onnx", "path": path, "output": "embedding", "scale": 255}
 
 
-def mine(config: Path, out: Path, recipes: Sequence[str], sets: Sequence[str], **more: Any) -> None:
+def mine(
+    config: Path,
+    out: Path,
+    recipes: Sequence[str],
+    sets: Sequence[str],
+    ray: str = "off",
+    **more: Any,
+) -> None:
     """Run `curate run CONFIG -o OUT --recipe ... --set ...` in this process."""
     request = Request(str(config), recipes=list(recipes), sets=list(sets), **more)
-    run_job(request, Options(out=str(out), ray="off", report=False, quiet=True))
+    run_job(request, Options(out=str(out), ray=ray, report=False, quiet=True))
+
+
+def labels_of(pairset: Pairset) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 [N] codes of labels, and bool [N], whether a sample is of the training split."""
+    table = pairset.table("samples", ["label", "split"])
+    codes: dict[str, int] = {}
+    labels = [codes.setdefault(label, len(codes)) for label in table["label"].to_pylist()]
+    return np.array(labels, np.int64), np.array(table["split"].to_pylist()) == "train"
+
+
+def agreement(pairset: Pairset) -> dict[str, float]:
+    """Return the share of positives, mined negatives and masked ones that have the anchor's label.
+
+    Of training anchors. A picture's own views are no evidence and are left out; so are random
+    negatives. A role that the pairs do not have is missing; `..._each` is how many an anchor has.
+    """
+    labels, train = labels_of(pairset)
+    wanted = [f"{role}_ids" for role in ("positive", "negative", "false_negative")]
+    found = pairset.table("pairs", ["anchor_id", *wanted])
+    kept = train[found["anchor_id"].to_numpy()]
+    anchors = found["anchor_id"].to_numpy()[kept, None]
+    mined = bool(pairset.manifest["config"]["negatives"])
+    facts: dict[str, float] = {}
+    for name, column, length in zip(("positives", "negatives", "masked"), wanted, "PKF",
+                                    strict=True):  # fmt: skip
+        ids = list_matrix(found[column], pairset.counts[length])[kept]
+        there = (ids >= 0) & (ids != anchors)
+        if there.any() and (name != "negatives" or mined):
+            facts[name] = float((labels[ids] == labels[anchors])[there].mean())
+            facts[f"{name}_each"] = float(there.sum() / len(ids))
+    return facts
 
 
 @dataclass(frozen=True)
@@ -76,13 +115,9 @@ class Bank:
             folder: where views are kept, chunk by chunk, so that a stopped run goes on.
         """
         pairset = Pairset.open(out)
-        table = pairset.table("samples", ["label", "split"])
-        names = sorted(set(table["label"].to_pylist()))
-        labels = np.array([names.index(label) for label in table["label"].to_pylist()])
-        split = np.array(table["split"].to_pylist())
-        rows = np.arange(len(split))
+        rows = np.arange(pairset.counts["samples"])
         plain = pairset.vectors("image").rows(rows)
-        train = np.flatnonzero(split == "train")
+        train = np.flatnonzero(labels_of(pairset)[1])
         seen = np.zeros((views, len(rows), plain.shape[1]), np.float16)
         for start in range(0, len(train), _CHUNK):
             ids = train[start : start + _CHUNK]
@@ -91,13 +126,16 @@ class Bank:
                 made = _embedded(PairStream(out, 2), encoder, ids, views)
                 storage.write_atomically(path, lambda scratch, made=made: _save(scratch, made))
             seen[:, ids] = np.load(path)
-        return cls(
-            torch.from_numpy(plain.astype(np.float16)),
-            torch.from_numpy(seen),
-            torch.from_numpy(labels),
-            torch.from_numpy(train),
-            torch.from_numpy(np.flatnonzero(split == "test")),
-        )
+        plain = torch.from_numpy(plain.astype(np.float16))
+        return replace(cls.plainly(out, plain), views=torch.from_numpy(seen))
+
+    @classmethod
+    def plainly(cls, out: Path, plain: Tensor) -> Bank:
+        """Return a bank without views, of features [N, d] in the order of a pairset's samples."""
+        labels, train = labels_of(Pairset.open(out))
+        ids = torch.arange(len(labels))
+        kept = torch.from_numpy(train)
+        return cls(plain, plain[None, :0], torch.from_numpy(labels), ids[kept], ids[~kept])
 
     def mean_views(self) -> np.ndarray:
         """Return float32 [N, d]: the mean of a sample's views, its plain vector without any."""

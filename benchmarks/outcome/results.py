@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from arms import Arm
 from scipy import stats
+
+from curate.manifests.fingerprint import digest
 
 Line = Mapping[str, Any]
 
@@ -37,6 +43,48 @@ class Results:
         return line
 
 
+def key_of(shared: Mapping[str, Any], name: str, arm: Arm, seed: int) -> dict[str, Any]:
+    """Return all that decides a result: what all arms share, the arm and the seed."""
+    how = digest(json.dumps(asdict(arm), sort_keys=True))[:12]
+    return {**shared, "arm": name, "seed": seed, "how": how}
+
+
+def measure(
+    results: Results,
+    keys: Mapping[str, Sequence[Mapping[str, Any]]],
+    mine: Callable[[str], Mapping[str, Any]],
+    train: Callable[[str, int], Mapping[str, Any]],
+) -> None:
+    """Do what has not been done: mine an arm once, train it for each seed that is missing.
+
+    Args:
+        results: what is there; grows.
+        keys: of each arm, one a seed.
+        mine: makes an arm's pairs and returns facts about them.
+        train: trains on them with a seed and returns what was measured.
+    """
+    for name, wanted in keys.items():
+        missing = [key for key in wanted if results.find(key) is None]
+        facts = mine(name) if missing else {}
+        for key in missing:
+            begun = time.perf_counter()
+            found = train(name, key["seed"])
+            seconds = round(time.perf_counter() - begun, 1)
+            results.add(key, **found, seconds=seconds, pairs=facts)
+            print(f"{name:24s}{key['seed']}  {found}  {seconds} s", flush=True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, where results repeat bit for bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Return mean and half width of Student's 95 % interval; the width is nan for one value."""
     mean = float(np.mean(values))
@@ -54,9 +102,7 @@ def difference(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[f
 
 def by_seed(lines: Iterable[Line], arm: str, measure: str) -> dict[int, float]:
     """Return a measure of an arm by seed, in per cent."""
-    return {
-        line["key"]["seed"]: 100 * line[measure] for line in lines if line["key"]["arm"] == arm
-    }
+    return {line["key"]["seed"]: 100 * line[measure] for line in lines if line["key"]["arm"] == arm}
 
 
 def table(lines: Sequence[Line], arms: Mapping[str, Arm], measures: Sequence[str]) -> str:
@@ -75,7 +121,7 @@ def table(lines: Sequence[Line], arms: Mapping[str, Arm], measures: Sequence[str
             rows.append(f"| **{arm.group}** {'| ' * (1 + 2 * len(measures))}|")
             group = arm.group
         cells = [text for measure in measures for text in _cells(lines, name, arm, measure)]
-        rows.append(f"| {arm.says} | {' | '.join(cells)} | {_pairs(own[0].get('pairs') or {})} |")
+        rows.append(f"| {arm.says} | {' | '.join(cells)} | {_pairs(own)} |")
     return "\n".join(rows)
 
 
@@ -85,10 +131,18 @@ def _cells(lines: Sequence[Line], name: str, arm: Arm, measure: str) -> tuple[st
     if not arm.control:
         return f"{mean:.1f} ± {half:.1f}", "control"
     gain, around = difference(mine, by_seed(lines, arm.control, measure))
+    if math.isnan(gain):
+        return f"{mean:.1f} ± {half:.1f}", "no control yet"
     text = f"{gain:+.1f} ± {around:.1f}"
     return f"{mean:.1f} ± {half:.1f}", f"**{text}**" if abs(gain) > around else text
 
 
-def _pairs(facts: Mapping[str, Any]) -> str:
+def _pairs(lines: Sequence[Line]) -> str:
+    """Return shares of pairs whose labels agree; of a second mining, their mean over the seeds."""
+    facts = lines[0].get("pairs") or {}
     shares = [facts.get(role) for role in ("positives", "negatives", "masked")]
-    return ", ".join("-" if share is None else f"{100 * share:.0f} %" for share in shares)
+    cells = ["-" if share is None else f"{100 * share:.0f} %" for share in shares]
+    second = [line["again"]["positives"] for line in lines if "again" in line]
+    if second:
+        cells[0] += f" then {100 * np.mean(second):.0f} %"
+    return ", ".join(cells)
