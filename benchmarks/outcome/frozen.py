@@ -29,7 +29,7 @@ from curate.manifests.consumer import TrainOptions
 from curate.manifests.pairset import Pairset
 
 MEASURES = ("knn", "linear")
-QUICK = {"train": 300, "test": 150, "views": 2, "steps": 20, "seeds": 2}
+QUICK = {"train": 300, "test": 150, "views": 2, "steps": 20, "seeds": 2, "batch": 128}
 FEW = ("augmentation", "knn-5", "labels", "hard", "mochi", "random-32", "b3-32")
 """Arms of --quick."""
 
@@ -66,7 +66,7 @@ class Bench:
         arm = ARMS[name]
         options = TrainOptions(
             steps=self.given.steps,
-            batch_size=None if arm.plan else arm.batch,
+            batch_size=None if arm.plan else min(arm.batch, self.given.batch),
             order="plan" if arm.plan else "global",
             plan=arm.plan or None,
             seed=seed,
@@ -95,7 +95,7 @@ class Bench:
 
 def keys_of(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Return the keys of the chosen arms, one a seed."""
-    names = ("corpus", "train", "test", "views", "steps", "lr")
+    names = ("corpus", "train", "test", "views", "steps", "lr", "batch")
     shared = {"form": "frozen", **{name: getattr(given, name) for name in names}}
     return {
         name: [key_of(shared, name, ARMS[name], seed) for seed in range(given.seeds)]
@@ -125,6 +125,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--batch", type=int, default=512, help="most pairs a batch, of any arm")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK}, a few arms")
     given = parser.parse_args()
     if given.quick:

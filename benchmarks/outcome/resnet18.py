@@ -12,7 +12,8 @@ from its weights; their control trains on without it. Judged are the features of
 An arm that would take longer than --minutes on this machine is stopped before it costs more: the
 first steps are timed, and the number of steps that fits is said. All is kept in WORK: features,
 pairsets, checkpoints, `results.jsonl`; the same command goes on in the middle of an arm.
-`--steps 5 --limit 200 --seeds 1` shows on a CPU that it works; such numbers mean nothing.
+`--steps 6 --limit 200 --batch 32 --px 32 --seeds 1` shows on a CPU that it works; such numbers
+mean nothing.
 """
 
 from __future__ import annotations
@@ -87,19 +88,23 @@ class Bench:
         halves = arm.group == "rounds"
         options = TrainOptions(
             steps=given.steps // (2 if halves else 1),
-            batch_size=None if arm.plan else arm.batch,
+            batch_size=None if arm.plan else self._batch(arm),
             image_px=given.px, encoder="resnet18", seed=seed, lr=given.lr, device=given.device,
             order="plan" if arm.plan else "global", plan=arm.plan or None, folder=folder,
             workers=given.workers, evaluate=0, save_every=100,
         )  # fmt: skip
         train(self.out, options, _clock(given))
-        root = self.out
+        root, again = self.out, {}
         if halves:
             root = self._second(arm, options, folder)
+            again = {"again": agreement(Pairset.open(root))} if arm.remine else {}
             train(root, replace(options, folder=folder / "second"), _clock(given))
         found = self._judged(root, folder / "second" if halves else folder)
         shutil.rmtree(folder)  # what it was for stands in the results
-        return {**found, "device": str(device_named(given.device))}
+        return {**found, **again, "device": str(device_named(given.device))}
+
+    def _batch(self, arm: Arm) -> int:
+        return min(arm.batch, self.given.batch)
 
     def _second(self, arm: Arm, options: TrainOptions, first: Path) -> Path:
         """Prepare the second half: the first's weights, and its pairs or those of a new round."""
@@ -109,7 +114,7 @@ class Bench:
             mine(self.config, root, [arm.recipe], arm.sets, encoder=f"checkpoint:{first}",
                  round_of=str(self.out), ray=self.given.ray)  # fmt: skip
         if not checkpoint.exists():
-            stream = PairStream(root, arm.batch, seed=options.seed)
+            stream = PairStream(root, self._batch(arm), seed=options.seed)
             start = {"step": 0, "stream": stream.state_dict()}
             save_checkpoint(checkpoint, {**load_checkpoint(first / NAME), **start})
         return root
@@ -167,6 +172,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=8.0, help="most that an arm may take")
     parser.add_argument("--px", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--batch", type=int, default=512, help="most pairs a batch, of any arm")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0, help="processes that decode")
     parser.add_argument("--ray", default="off", help="as for curate run: off, local, ADDRESS")
@@ -177,7 +183,7 @@ def main() -> None:
     """Measure what is missing and print the table."""
     given = parsed()
     shared = {"form": "resnet18", **{name: getattr(given, name) for name in
-              ("limit", "steps", "px", "lr")}}  # fmt: skip
+              ("limit", "steps", "px", "lr", "batch")}}  # fmt: skip
     keys = {name: [key_of(shared, name, OWN[name], seed) for seed in range(given.seeds)]
             for name in given.arms}  # fmt: skip
     results = Results(given.work / "results.jsonl")

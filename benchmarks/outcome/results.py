@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,8 +27,12 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        known = path.read_text().splitlines() if path.exists() else []
-        self.lines: list[Line] = [json.loads(text) for text in known if text.endswith("}")]
+        text = path.read_text() if path.exists() else ""
+        # A script that was killed may leave half a line, which ends in no line break.
+        whole, _, half = text.rpartition("\n")
+        self.lines: list[Line] = [json.loads(line) for line in whole.splitlines()]
+        if half:
+            os.truncate(path, len(text.encode()) - len(half.encode()))
 
     def find(self, key: Mapping[str, Any]) -> Line | None:
         """Return the line of a key, None where it has not been measured."""
