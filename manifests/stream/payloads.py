@@ -105,6 +105,7 @@ class Reading:
     ) -> None:
         self._from = payloads
         self._shard, self._offset, self._size = shard, offset, size
+        self._places = list(zip(shard.tolist(), offset.tolist(), size.tolist(), strict=True))
         self._stop = threading.Event()
         self._leases: dict[int, Lease] = {}
         self._failed: dict[int, OSError] = {}
@@ -121,12 +122,11 @@ class Reading:
             EOFError: its shard ends before it.
             DataError: no package for its protocol is installed.
         """
-        code, offset, size = (int(a[at]) for a in (self._shard, self._offset, self._size))
+        code, offset, size = self._places[at]
         url = self._from.urls[code]
-        if not self._from.is_remote[code]:
+        if self._ready is None or not self._from.is_remote[code]:
             return self._from._local.read(url, offset, size)
-        if self._ready is not None:
-            self._ready.result()
+        self._ready.result()
         if code in self._failed:
             raise self._failed[code]
         lease = self._leases.get(code)
