@@ -46,7 +46,7 @@ def load_columns(
     if size <= memory_budget:
         _LOG.info("columns: %.1f MB in memory", size / 1e6)
         return build(pairset, request)
-    folder = cache_folder(pairset, cache) / _name(pairset, request)
+    folder = cache_folder(pairset, cache) / cache_name(pairset, request)
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             _LOG.info("columns: written once to %s", folder)
@@ -80,7 +80,8 @@ def _open(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _name(pairset: Pairset, request: Request) -> str:
+def cache_name(pairset: Pairset, request: Request) -> str:
+    """Return the name of the folder of a pairset's columns."""
     return fingerprint({"manifest": pairset.manifest_id, "request": asdict(request)})
 
 

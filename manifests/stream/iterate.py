@@ -38,6 +38,8 @@ class Batches(Iterator[PairBatch]):
             raise StopIteration
         batch = self._stream.batch(self._order, self._left[0], self._budget, self._left[1:])
         self._left = self._left[1:]
+        if not self._left:
+            self._stream.finished = self._epoch
         return batch
 
     def state_dict(self) -> dict[str, Any]:

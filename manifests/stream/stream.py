@@ -80,6 +80,7 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
             self.split = TRAIN if TRAIN in self.columns.splits else None
         self.pairs = len(self._rows())
         self._place = Place()
+        self.finished: int | None = None  # the epoch whose last batch this process has made
         if not len(self):
             raise StreamError(
                 f"batch_size={self.batch_size}, but {self.pairset.root} has {self.pairs} pairs"
@@ -136,6 +137,7 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
             UsageError: the ranks that were found only now cannot share a batch.
         """
         check_ranks(*self.ranks(), self.batch_size)
+        self.finished = None
         epoch, start = self.place
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
@@ -260,6 +262,7 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
 
     def seek(self, epoch: int, batch: int = 0) -> None:
         """Let the next iteration start at a batch of an epoch, in living workers too."""
+        self.finished = None
         self._place.move(epoch, batch)
 
     def set_epoch(self, epoch: int) -> None:
@@ -273,8 +276,12 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
             self.seek(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place at which the next iteration starts, as JSON."""
-        return self.state_at(*self.place)
+        """Return the place at which the next iteration starts, as JSON.
+
+        If this process has come to the end of the epoch, that is the start of the next one.
+        """
+        epoch, batch = self.place
+        return self.state_at(epoch, len(self) if self.finished == epoch else batch)
 
     def state_at(self, epoch: int, batches: int) -> dict[str, Any]:
         """Return the state of a consumer that has used some batches of an epoch, as JSON.
