@@ -22,6 +22,9 @@ from .remote import RemoteReader, in_daemon
 from .shard_cache import CachedShard, Lease, ShardCache, WrongBytes
 from .store import ImageStore
 
+_NEAR_GAP = 16 << 10
+"""Bytes between two images of this machine that are read along: four pages."""
+
 
 class Payloads:
     """Reads payloads; a forked process opens its own files and connections.
@@ -110,9 +113,18 @@ class Reading:
         self._leases: dict[int, Lease] = {}
         self._failed: dict[int, OSError] = {}
         self._requests: list[Future[bytes] | None] = []
-        far = np.flatnonzero(payloads.is_remote[shard])
+        is_far = payloads.is_remote[shard]
+        far, near = np.flatnonzero(is_far), np.flatnonzero(~is_far & (size > 0))
+        self._announce(near)
         # Fetching a shard may take minutes, so the caller is left to decode what it has.
         self._ready = in_daemon(partial(self._ask, far)) if len(far) else None
+
+    def _announce(self, near: np.ndarray) -> None:
+        # From a cold disk all images of a batch come at once, while the first are decoded.
+        places = (self._shard[near], self._offset[near], self._size[near])
+        ranges = coalesce(*places, _NEAR_GAP, 1 << 40)
+        for code, start, stop in zip(ranges.shard, ranges.start, ranges.stop, strict=True):
+            self._from._local.expect(self._from.urls[int(code)], int(start), int(stop - start))
 
     def get(self, at: int) -> bytes:
         """Return payload `at`, waiting until it is here.
