@@ -16,8 +16,8 @@ IMAGES, or of rendered pictures; one process, one transform for everybody:
 The pairs of the others are stacked to [batch, 6, 3, H, W], as torch's default collate does it.
 
 CPU seconds of the process, all its threads; the arms take turns, and the best round counts: what
-else runs on the machine only takes away. What is not installed is left out. The peers want other versions
-of what curate uses, so give them an environment of their own that sees this one:
+else runs on the machine only takes away. What is not installed is left out. The peers want other
+versions of what curate uses, so give them an environment of their own that sees this one:
 
     python -m venv peers
     python -c "import site; print(site.getsitepackages()[0])" > own.pth
