@@ -16,7 +16,7 @@ from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .picks import draw_start, pick_negatives, pick_positives
 from .schedules import accepted_groups
-from .together import empty_batch, together
+from .together import together
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ def _stack(images: list[Tensor], multiple: int) -> Tensor:
     many = -(-len(images) // multiple) * multiple
     if many == len(images):
         return together(images)
-    out = empty_batch(images[0], many)
+    out = images[0].new_empty(many, *images[0].shape)
     torch.stack(images, out=out[: len(images)])
     out[len(images) :] = 0
     return out
