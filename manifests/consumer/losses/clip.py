@@ -56,9 +56,8 @@ class Head(base.Head):
         owner = torch.tensor([i for _, i in texts], dtype=torch.int64, device=pairs.rows.device)
         if len(texts) < 2:
             return pairs.texts[:0], owner[:0]
-        return self.tower(
-            Told.of([text for text, _ in texts], step.of_rows(pairs.rows[owner]))
-        ), owner
+        holders = step.of_rows(pairs.rows[owner])
+        return self.tower(Told.of([text for text, _ in texts], holders)), owner
 
 
 def symmetric_infonce(
