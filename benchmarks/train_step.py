@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,8 +30,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from stream import make
 from torch.nn import functional
 
 from curate.manifests.consumer import Augmentation, TrainOptions
@@ -41,8 +43,23 @@ from curate.manifests.consumer.options import device_named, uses_bf16
 from curate.manifests.consumer.step import IMAGE_MEAN, IMAGE_STD, Step
 from curate.manifests.losses import InfoNce
 from curate.manifests.stream import normalise
+from curate.stages.sample_corpus import write_corpus
 
 T = 0.1
+
+
+def make(folder: Path, images: int, px: int) -> Path:
+    """Render a corpus and mine it by labels and by chance."""
+    write_corpus(folder / "corpus", images, image_px=px)
+    np.save(folder / "image.npy", np.random.default_rng(0).normal(size=(images, 16)))
+    settings = ["false_negatives=[]", "negatives=[{miner: random}]", "output.negatives=4"]
+    settings += ["positives=[{miner: label, count: 1}]"]
+    command = [sys.executable, "-m", "curate.pipeline.cli", "run", str(folder / "corpus")]
+    command += ["--embeddings", f"image={folder / 'image.npy'}", "-o", str(folder / "out")]
+    command += ["--ray", "off", "--no-report"]
+    command += [word for text in settings for word in ("--set", text)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return folder / "out"
 
 
 @dataclass

@@ -118,13 +118,14 @@ def build(
     model.to(device)
     head.to(device)
     drawn = options.positives_per_anchor
+    drawn = head.positives if drawn is None else drawn
     settings = StepSettings(
-        options.augmentation,
-        options.seed,
-        options.mask,
-        options.hard_negatives,
-        head.positives if drawn is None else drawn,
+        options.augmentation, options.seed, options.mask, options.hard_negatives, drawn
     )
+    if drawn and options.mask and not loader.stream.pairset.counts.get("A"):
+        # Drawn before their images are read. Not without the mask, which tells positives that are
+        # not drawn from negatives; nor beside generated ones, which have a part in the draw.
+        loader.stream.positives = drawn
     weights = [w for w in (*model.parameters(), *head.parameters()) if w.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=options.lr, weight_decay=options.weight_decay)
     if options.compile:
@@ -134,6 +135,7 @@ def build(
 
 
 def _stream(root: str | Path, options: TrainOptions, loss: Loss, ranks: Ranks | None) -> PairStream:
+    kind = head_class(loss.kind)
     return PairStream(
         root,
         options.batch_size or (0 if options.plan else BATCH_SIZE),
@@ -144,7 +146,8 @@ def _stream(root: str | Path, options: TrainOptions, loss: Loss, ranks: Ranks | 
         plan=options.plan,
         split=options.split,
         transform=ImageTransform(options.image_px),
-        captions=head_class(loss.kind).captions,
+        captions=kind.captions,
+        negatives=None if kind.negatives and options.hard_negatives else 0,
         mixes=loss.recipes,
         schedule_batches=options.steps,
     )

@@ -52,18 +52,9 @@ def captioned(net: ContrastiveModel, tower: nn.Module, step: Step) -> Captioned 
         return None
     used = torch.unique(row)
     images = net(step.anchors()[used])[torch.searchsorted(used, row)]
-    texts = tower(told(step, [captions[place] for place in places.tolist()], row))
+    texts = tower(Told.of([captions[place] for place in places.tolist()], step.of_rows(row)))
     allowed = step.allowed(batch.sample_id[places], batch.groups[places])[row]
     image_ids = batch.sample_id[batch.anchor[step.rows][row]]
     return Captioned(
         images, texts, allowed, share / share.sum(), row, image_ids, batch.sample_id[places]
     )
-
-
-def told(step: Step, texts: list[str], rows: Tensor) -> Told:
-    """Return texts of rows (int64 [n], of `step.rows`) for a text tower."""
-    if step.company is None:
-        return Told(texts)
-    held = step.company.of_rows(step.rows[rows])
-    own = held.own.tolist()
-    return Told([text for text, one in zip(texts, own, strict=True) if one], held)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from ..stream import PairBatch
 from ..stream.batch import MixBatch
 from .distributed import Holders, Ranks
 
-_ASSETS = 1 << 62
+_ASSETS, _PADDING = 1 << 62, (1 << 63) - 1
 """Generated pictures (ids below -1) come behind samples, as in the batch of one process."""
+_PLACES = ("anchor", "positive", "negative")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def gathered(batch: PairBatch, ranks: Ranks) -> tuple[PairBatch, Company]:
 def united(parts: list[PairBatch], images: Tensor, ranks: Ranks) -> tuple[PairBatch, Company]:
     """Unite the batches of all processes; see `gathered`."""
     ids = torch.cat([part.sample_id for part in parts])
-    _, inverse = torch.unique(torch.where(ids < -1, _ASSETS - ids, ids), return_inverse=True)
+    ordered = torch.where(ids < -1, _ASSETS - ids, ids.masked_fill(ids == -1, _PADDING))
+    _, inverse = torch.unique(ordered, return_inverse=True)
     # Where an image first comes up: on the lowest process that has it.
     count = int(inverse.max()) + 1 if len(ids) else 0
     first = torch.full((count,), len(ids))
@@ -77,30 +80,25 @@ def united(parts: list[PairBatch], images: Tensor, ranks: Ranks) -> tuple[PairBa
 
 
 def _whole(parts: list[PairBatch], images: Tensor, first: Tensor, moved: list[Tensor]) -> PairBatch:
-    def rows(name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in parts])
-
-    def places(name: str) -> Tensor:
-        return torch.cat(
-            [_placed(getattr(p, name), to) for p, to in zip(parts, moved, strict=True)]
-        )
-
-    listed = ("positive_weight", "negative_weight", "fn_ids", "weight", "pair_id", "valid")
-    soft = [name for name in ("soft_ids", "soft_targets") if getattr(parts[0], name) is not None]
-    captions = [text for part in parts for text in part.captions or ()]
-    wrong = [texts for part in parts for texts in part.negative_texts or ()]
-    return replace(
-        parts[0],
-        images=images,
-        sample_id=rows("sample_id")[first],
-        groups=rows("groups")[first],
-        bad_images=sum(part.bad_images for part in parts),
-        captions=[captions[at] for at in first.tolist()] if captions else parts[0].captions,
-        negative_texts=wrong or parts[0].negative_texts,
-        mixes=_mixes([part.mixes for part in parts], moved),
-        **{name: places(name) for name in ("anchor", "positive", "negative")},
-        **{name: rows(name) for name in (*listed, *soft)},
-    )
+    made: dict[str, Any] = {}
+    for item in fields(parts[0]):
+        values = [getattr(part, item.name) for part in parts]
+        if item.name in _PLACES:
+            made[item.name] = torch.cat(
+                [_placed(own, to) for own, to in zip(values, moved, strict=True)]
+            )
+        elif isinstance(values[0], Tensor) and item.name != "images":
+            made[item.name] = torch.cat(values)
+        elif isinstance(values[0], list):
+            made[item.name] = [one for own in values for one in own]
+    # The rest is of rows, but these are of images: each once.
+    for name in ("sample_id", "groups"):
+        made[name] = made[name][first]
+    if "captions" in made:
+        made["captions"] = [made["captions"][at] for at in first.tolist()]
+    bad = sum(part.bad_images for part in parts)
+    mixes = _mixes([part.mixes for part in parts], moved)
+    return replace(parts[0], **made, images=images, bad_images=bad, mixes=mixes)
 
 
 def _mixes(parts: list[MixBatch | None], moved: list[Tensor]) -> MixBatch | None:

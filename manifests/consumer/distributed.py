@@ -25,8 +25,9 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UsageError
+from ..stream.topology import launched_ranks
 
-_NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_NAMES = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -147,16 +148,6 @@ class _Gather(torch.autograd.Function):
         return grads[0][ctx.holders == ctx.ranks.rank] * ctx.ranks.world, None, None
 
 
-def asked_world() -> int:
-    """Return how many processes the environment says there are (torchrun's WORLD_SIZE), or 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first() -> bool:
-    """Say whether this process is the one that writes and prints."""
-    return asked_world() == 1 or os.environ.get("RANK", "0") == "0"
-
-
 @contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks | None]:
     """Join the processes that the environment names, as torchrun starts them; None if alone.
@@ -170,13 +161,14 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks | None]:
     if distributed.is_initialized():
         yield _ranks(device)
         return
-    if asked_world() == 1:
+    world = launched_ranks()[1]
+    if world == 1:
         yield None
         return
-    missing = [name for name in (*_NAMES, "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    missing = [name for name in _NAMES if name not in os.environ]
     if missing:
         raise UsageError(
-            f"WORLD_SIZE={asked_world()}, but {', '.join(missing)} is not set. Start with "
+            f"WORLD_SIZE={world}, but {', '.join(missing)} is not set. Start with "
             "torchrun --nproc-per-node=N -m curate.pipeline.cli train OUT, or unset WORLD_SIZE."
         )
     on_gpu = device.type == "cuda"
@@ -191,9 +183,9 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks | None]:
 
 def local_device(device: torch.device) -> torch.device:
     """Return the GPU of this process where "cuda" without a number is asked for."""
-    if device.type != "cuda" or device.index is not None or asked_world() == 1:
+    if device.type != "cuda" or device.index is not None or launched_ranks()[1] == 1:
         return device
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def _ranks(device: torch.device) -> Ranks | None:

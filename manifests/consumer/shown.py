@@ -81,3 +81,11 @@ class Told:
 
     texts: list[str]
     holders: Holders | None = None
+
+    @classmethod
+    def of(cls, texts: list[str], holders: Holders | None) -> Told:
+        """Return this process's share of texts that every process knows."""
+        if holders is None:
+            return cls(texts)
+        own = holders.own.tolist()
+        return cls([text for text, one in zip(texts, own, strict=True) if one], holders)

@@ -110,10 +110,9 @@ class Step:
 
     def anchors(self, view: str = "anchor") -> Shown:
         """Return a view of each anchor, [B]; another name gives another view."""
-        ids, held = self.batch.pair_id[self.rows], self.company and self.company.of_rows(self.rows)
-        return self._show(
-            self.batch.anchor[self.rows], held, lambda own: self._draws(ids[own], view)
-        )
+        ids, places = self.batch.pair_id[self.rows], self.batch.anchor[self.rows]
+        every = torch.arange(len(ids), device=ids.device)
+        return self._show(places, self.of_rows(every), lambda own: self._draws(ids[own], view))
 
     def positives(self) -> Shown:
         """Return a view of each shown positive, [Q]."""
@@ -128,7 +127,7 @@ class Step:
             return made[own.cpu()]
 
         places = self.batch.positive[rows, at_column]
-        return self._show(places, self.company and self.company.of_rows(rows), draws)
+        return self._show(places, self.of_rows(at_row), draws)
 
     def negatives(self) -> Shown:
         """Return a view of each sample of `hard`."""
@@ -198,10 +197,18 @@ class Step:
         weight = self.batch.weight[self.rows]
         return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
 
+    def of_rows(self, rows: Tensor) -> Holders | None:
+        """Return the holders of pairs, int64 [n] of `rows`; None for a process alone."""
+        return self.company and self.company.of_rows(self.rows[rows])
+
+    def of_images(self, places: Tensor) -> Holders | None:
+        """Return the holders of images, int64 [n] places; None for a process alone."""
+        return self.company and self.company.of_images(places)
+
     def _samples(self, places: Tensor, view: str) -> Shown:
         """Return a view of each of some images, drawn by their sample ids."""
-        ids, held = self.batch.sample_id[places], self.company and self.company.of_images(places)
-        return self._show(places, held, lambda own: self._draws(ids[own], view))
+        ids = self.batch.sample_id[places]
+        return self._show(places, self.of_images(places), lambda own: self._draws(ids[own], view))
 
     def _show(
         self, places: Tensor, held: Holders | None, draws: Callable[[Tensor], Tensor]

@@ -58,6 +58,8 @@ class Head(nn.Module):
 
     positives = 1
     """Positives that an anchor draws unless the options say otherwise; 0 for all."""
+    negatives = False
+    """Whether the listed negatives are encoded; else their images are not even read."""
     captions = False
     """Whether batches must carry captions."""
 

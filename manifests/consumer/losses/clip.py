@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..captions import Captioned, captioned, told
+from ..captions import Captioned, captioned
 from ..model import ContrastiveModel
+from ..shown import Told
 from ..step import Step
 from . import base
 
@@ -55,7 +56,8 @@ class Head(base.Head):
         owner = torch.tensor([i for _, i in texts], dtype=torch.int64, device=pairs.rows.device)
         if len(texts) < 2:
             return pairs.texts[:0], owner[:0]
-        return self.tower(told(step, [text for text, _ in texts], pairs.rows[owner])), owner
+        holders = step.of_rows(pairs.rows[owner])
+        return self.tower(Told.of([text for text, _ in texts], holders)), owner
 
 
 def symmetric_infonce(

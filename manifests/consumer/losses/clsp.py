@@ -23,6 +23,8 @@ from . import base
 class Head(base.Head):
     """G for the first positive, a regression for the others."""
 
+    negatives = True
+
     positives = 0
 
     def __init__(self, settings: Any, place: base.Place) -> None:

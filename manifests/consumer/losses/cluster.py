@@ -25,6 +25,8 @@ from . import base, infonce
 class Head(base.Head):
     """A linear classifier, and InfoNCE where it has a weight."""
 
+    negatives = True
+
     codes: Tensor
 
     def __init__(self, settings: Any, place: base.Place) -> None:

@@ -24,6 +24,8 @@ from . import base
 class Head(base.Head):
     """G with the weights of the pairset; a subclass changes the negatives' weights."""
 
+    negatives = True
+
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
         self.generic = settings if isinstance(settings, InfoNce) else InfoNce(t=settings.t)

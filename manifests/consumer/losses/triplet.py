@@ -19,6 +19,8 @@ from . import base
 class Head(base.Head):
     """A hinge; no weights of its own."""
 
+    negatives = True
+
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the mean hinge."""
         anchors, positives = step.anchors(), step.positives()

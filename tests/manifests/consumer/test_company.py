@@ -116,6 +116,7 @@ def test_generated_pictures_stand_behind_samples():
             weight=torch.ones(n),
             pair_id=torch.arange(n),
             valid=torch.ones(n, dtype=torch.bool),
+            replaced=torch.zeros(n, dtype=torch.bool),
         )
 
     parts = [part([4, 9, -2, -7], [0, 3]), part([4, 5, -7], [1, -1])]
