@@ -64,7 +64,7 @@ def publish(
         "clusters": clusters.described(config, done),
         "cluster_id": level.to_json() if level else None,
         "mask_schedules": clusters.mask_schedules(named, done),
-        "thresholds": quality.thresholds(config, done),
+        "thresholds": quality.thresholds(done),
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
         "loss": config.loss.block(),

@@ -13,8 +13,10 @@ from .measure import (
     best_places,
     draw_weighted,
     fill_similarities,
+    joined_scores,
     least_positive,
     similarities_to,
+    union_of_lists,
 )
 from .prepare import Preparation
 from .reciprocal import Encodings, jaccard_distances
@@ -28,11 +30,13 @@ __all__ = [
     "draw_weighted",
     "fill_similarities",
     "jaccard_distances",
+    "joined_scores",
     "keeps",
     "least_positive",
     "negative_window",
     "ranks_of",
     "similarities_to",
+    "union_of_lists",
 ]
 
 
