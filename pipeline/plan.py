@@ -14,10 +14,10 @@ from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
 from ..stages.base import Stage
+from ..stages.embed._views import View
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
-from ..stages.embed.views import View
 from ..stages.ingest.base import Reader
 from ..stages.ingest.census import Census
 from ..stages.ingest.detect import reader_for

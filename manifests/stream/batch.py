@@ -13,6 +13,7 @@ from torch import Tensor
 from ..schema import NO_ID
 from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
+from .planned import PlannedNegatives
 from .schedules import accepted_groups
 
 
@@ -58,10 +59,10 @@ class PairBatch:
         images: float32 [U, 3, H, W], each image of the batch once.
         anchor: int64 [B], place in `images`; -1 where `valid` is false for want of the anchor.
         positive: int64 [B, P + assets], places in `images`.
-        negative: int64 [B, K], places in `images`.
+        negative: int64 [B, K + h], places in `images`; h is of negatives that a plan drew.
         positive_weight: float32 [B, P + assets]; a drawn asset weighs what the row's other
             positives weigh on average.
-        negative_weight: float32 [B, K].
+        negative_weight: float32 [B, K + h].
         fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor.
         sample_id: int64 [U]; of a generated picture -2 - asset_id.
         groups: int64 [U, C], values of the manifest's mask_groups, then of its mask_schedules
@@ -134,12 +135,14 @@ class Settings:
         mixes: recipes of synthetic negatives of a pair, with their parents' images.
         assets: generated positives of a pair, where the pairset has any.
         seed: of the stream.
+        planned: negatives that the plan drew for its pairs; they weigh 1 each.
     """
 
     captions: bool = False
     mixes: int = 0
     assets: int = 0
     seed: int = 0
+    planned: PlannedNegatives | None = None
 
 
 _PLAIN = Settings()
@@ -194,6 +197,9 @@ def compose(
         holds = allowed(columns.arrays, role, rows, progress)
         lists[role] = ids if holds is None else np.where(holds, ids, NO_ID)
     fn_ids = lists.pop("false_negative")
+    if settings.planned is not None:
+        drawn = settings.planned.rows(rows)
+        lists["negative"] = np.concatenate([lists["negative"], drawn], axis=1)
     if settings.assets and columns.samples is not None:
         drawn = draw_assets(columns.arrays, rows, settings.assets, settings.seed, epoch, progress)
         lists["asset"] = np.where(drawn == NO_ID, NO_ID, columns.samples + drawn)
@@ -237,7 +243,10 @@ def complete(
     asset = places.get("asset", positive[:, :0])
     if asset.shape[1]:
         positive, positive_weight = _with_assets(positive, positive_weight, asset)
-    negative_weight = np.where(negative >= 0, columns["negative_weights"][rows], 0)
+    listed = columns["negative_weights"][rows]
+    # Those of the plan stand behind the listed ones.
+    own = np.ones((len(rows), negative.shape[1] - listed.shape[1]), listed.dtype)
+    negative_weight = np.where(negative >= 0, np.concatenate([listed, own], axis=1), 0)
     valid = plan.valid & (anchor[:, 0] >= 0) & (positive >= 0).any(axis=1)
     kept = [image for image in images if image is not None]
     groups = [columns["groups"][good], accepted_groups(columns.arrays, good, plan.progress)]

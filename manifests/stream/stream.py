@@ -24,6 +24,7 @@ from .cache import load_columns
 from .columns import Columns, Request
 from .images import FailureBudget, ImageSource, check_has_images
 from .order import Order, OrderSettings
+from .planned import PlannedNegatives
 from .state import StreamState
 from .transform import ImageTransform, Transform
 
@@ -54,7 +55,8 @@ class PairStream(IterableDataset[PairBatch]):
         world_size: processes that share a global batch; must divide `batch_size`.
         seed: of the order and of the draws given to `transform`.
         order: "global" shuffles all pairs; "block" shuffles row groups, and pairs within windows
-            of them, so that a batch reads from few places; "plan" walks planned batches.
+            of them, so that a batch reads from few places; "plan" walks planned batches, and hands
+            out the negatives that the plan drew.
         plan: name of the plan of order "plan".
         window: row groups of a window of order "block".
         transform: makes a tensor of a picture and a random int; 224 px squares in [0, 1] by
@@ -104,6 +106,7 @@ class PairStream(IterableDataset[PairBatch]):
         OrderSettings(self.order, self.window, self.plan)
         self.pairset = Pairset.open(self.root)
         self._planned: np.ndarray | None = None
+        self._negatives: PlannedNegatives | None = None
         if self.plan is not None:
             self._take_plan(self.plan)
         self._check_settings()
@@ -208,7 +211,9 @@ class PairStream(IterableDataset[PairBatch]):
 
     def _settings(self) -> Settings:
         made = int(bool(self.pairset.counts.get("A"))) if self.assets is None else self.assets
-        return Settings(self.captions, self.mixes, made, self.seed)
+        if self.plan is not None and self._negatives is None:
+            self._negatives = PlannedNegatives.of(self.pairset, self.plan)
+        return Settings(self.captions, self.mixes, made, self.seed, self._negatives)
 
     def progress_at(self, epoch: int, batch: int) -> float:
         """Return the training progress, 0..1, that the lists of a batch are held against."""
@@ -323,4 +328,10 @@ class PairStream(IterableDataset[PairBatch]):
 
     def __getstate__(self) -> dict[str, Any]:
         # Columns in memory are read anew by a spawned worker, mapped ones are mapped again.
-        return {**self.__dict__, "_columns": None, "_images": None, "_planned": None}
+        return {
+            **self.__dict__,
+            "_columns": None,
+            "_images": None,
+            "_planned": None,
+            "_negatives": None,
+        }

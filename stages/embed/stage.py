@@ -17,8 +17,8 @@ from ...manifests.pictures import Pictures
 from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from ._unit import mean_of_runs
+from ._views import View
 from .base import Encoder, LoadedEncoder
-from .views import View
 
 _MAX_NAMED = 20
 

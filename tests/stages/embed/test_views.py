@@ -9,8 +9,8 @@ from PIL import Image
 from vector_corpus import gather
 
 from curate.manifests.fingerprint import draw_uniform
+from curate.stages.embed._views import View
 from curate.stages.embed.stage import Embed
-from curate.stages.embed.views import View
 
 ROWS = 14
 
