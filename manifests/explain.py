@@ -352,4 +352,8 @@ _REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
     Reason.FAR_FROM_SET: lambda e, s, a, o: (
         "further from the centroid of the anchor's set than all of its own members"
     ),
+    Reason.TEMPLATE: lambda e, s, a, o: (
+        f"{_similarity(e)}, but its caption or the anchor's is of a template that more than "
+        f"{s.get('templates')} samples share"
+    ),
 }

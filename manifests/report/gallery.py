@@ -64,6 +64,7 @@ REASONS = {
     "selected": "was selected by people",
     "far_from_set": "far from the selected set",
     "not_selected": "dropped by the selection",
+    "template": "caption of a template that many share",
 }
 """What each reason code of `edges` means, for people."""
 

@@ -20,11 +20,13 @@ from .measure import (
 )
 from .prepare import Preparation
 from .reciprocal import Encodings, jaccard_distances
+from .templates import Templates
 
 __all__ = [
     "Encodings",
     "HubCuts",
     "Preparation",
+    "Templates",
     "Window",
     "best_places",
     "draw_weighted",

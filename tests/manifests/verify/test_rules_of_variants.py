@@ -1,6 +1,7 @@
 """The rules of views, second banks, hard pairs and matching: sound as run, named when broken."""
 
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ NOISE = {"caption": 0.6, "image-view1": 0.5, "image-view2": 0.8}
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("variants")
     corpus = vector_corpus(folder / "corpus", rows=300)
+    _write_captions(corpus / "table.jsonl")
     vectors, rng = np.load(corpus / "image.npy"), np.random.default_rng(5)
     for name, share in NOISE.items():
         noise = rng.normal(size=vectors.shape) * share
@@ -36,6 +38,7 @@ def whole(tmp_path_factory):
         neighbors={"image>image": {"k": 24}},
         positives=[
             {"miner": "self_aug"},
+            {"miner": "knn", "space": "caption>caption", "k": 2, "templates": 20},
             {"miner": "second_bank", "second": "image-view1>image-view1", "k": 2, "k2": 6},
         ],
         false_negatives=[
@@ -55,6 +58,15 @@ def whole(tmp_path_factory):
     return folder / "out"
 
 
+def _write_captions(path):
+    """Give two of three samples a caption of their own, the others one of a template."""
+    words = permutations(["a", "lake", "horse", "tree", "the", "town"])
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for at, (row, own) in enumerate(zip(rows, words, strict=False)):
+        row["captions"] = [" ".join(own) if at % 3 else f"Photo by author{at}"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def test_a_run_of_all_is_sound(whole):
     result = verify(whole)
     assert result.ok, render(result)
@@ -67,7 +79,7 @@ def test_a_run_of_all_is_sound(whole):
 def test_every_edge_is_explained(whole):
     for key in ("item-0001", "item-0042", "item-0250"):
         facts = explain(whole, key)
-        assert {"second_bank", "topk_threshold", "itm", "helip"} <= {
+        assert {"second_bank", "topk_threshold", "itm", "helip", "knn"} <= {
             edge["miner"] for edge in facts["edges"]
         }
         for edge in facts["edges"]:
@@ -85,6 +97,8 @@ BREAKS = [
     ("second_bank", "positive", {"reason": "not_chosen", "role": "refused"}, "refusal"),
     ("second_bank", "not_chosen", {"reason": "", "role": "positive"}, "count"),
     ("second_bank", "not_chosen", {"other_id": 299}, "second-bank"),
+    ("knn", "template", {"reason": "", "role": "positive"}, "template"),
+    ("knn", "positive", {"reason": "template", "role": "refused"}, "refusal"),
     ("itm", "negative", {"reason": "not_drawn", "role": "refused"}, "draw"),
     ("itm", "rank", {"reason": "", "role": "negative"}, "rank-window"),
     ("helip", "negative", {"corrected_similarity": 0.001}, "agreement"),

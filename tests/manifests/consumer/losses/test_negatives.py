@@ -320,5 +320,5 @@ def test_samples_without_a_value_keep_the_setting_and_one_value_is_refused():
     found = class_priors(torch.tensor([0, 1, 1, -1, 7]), 0.3, "label")
     assert found.tolist() == pytest.approx([0.25, 0.5, 0.5, 0.3, 0.25])
     for codes in ([-1, -1], [4, 4, -1]):
-        with pytest.raises(UsageError, match="nothing is a negative|no sample has a value"):
+        with pytest.raises(UsageError, match=r"nothing is a negative|no sample has a value"):
             class_priors(torch.tensor(codes), 0.1, "label")
