@@ -24,7 +24,7 @@ class Clip(Loss):
 
 
 @dataclass(frozen=True)
-class Helip(Clip):
+class Helip(Loss):
     """CLIP over the batch and its listed hard pairs, and a margin between these and the rest.
 
     Attributes:
@@ -35,6 +35,8 @@ class Helip(Clip):
 
     kind: ClassVar[str] = "helip"
 
+    t: float = positive(0.07)
+    least_t: float = positive(0.01)
     margin: float = within(1.0, ge=0)
 
 

@@ -36,8 +36,8 @@ class HardPairs:
         texts: float32 [h, d], unit rows.
         allowed: bool [n, h], whether a pair may be contrasted with it.
         own: bool [n, h], whether it is one of the pair's own, and allowed.
-        listed: two bool [n, n]: whether the caption (picture) of a pair of the batch is of one of the
-            pair's own hard pairs.
+        listed: two bool [n, n]: whether the caption, or the picture, of a pair of the batch is of
+            one of the pair's own hard pairs.
     """
 
     images: Tensor
