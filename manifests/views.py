@@ -7,7 +7,10 @@ View 3 of space "image" is space "image-view3"; the graph of its rows as queries
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+Aggregate = Literal["max", "mean"]
+"""How similarities to several views become one score."""
 _VIEW = re.compile(r"(.+)-view([1-9][0-9]?)")
 _SCORE = re.compile(r"(.+)\+(max|mean)([1-9][0-9]?)")
 
@@ -34,7 +37,9 @@ def score_name(graph: str, views: int, aggregate: str) -> str:
     return f"{graph}+{aggregate}{views}" if views else graph
 
 
-def score_of(name: str) -> tuple[str, int, str]:
+def score_of(name: str) -> tuple[str, int, Aggregate]:
     """Return graph, number of views and aggregate that the name of a score says."""
     found = _SCORE.fullmatch(name)
-    return (found[1], int(found[3]), found[2]) if found else (name, 0, "max")
+    if found is None:
+        return name, 0, "max"
+    return found[1], int(found[3]), "mean" if found[2] == "mean" else "max"

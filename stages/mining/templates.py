@@ -138,16 +138,19 @@ class Words:
         column = captions.combine_chunks()
         sizes = pc.call_function("list_value_length", [column]).to_numpy(zero_copy_only=False)
         owner = np.repeat(np.arange(len(column)), sizes.astype(np.int64))
-        plain = pc.replace_substring_regex(
-            pc.call_function("utf8_lower", [column.flatten()]), _NOT_WORDS, " "
-        )
+        lower = pc.call_function("utf8_lower", [column.flatten()])
+        options = pc.ReplaceSubstringOptions(_NOT_WORDS, " ")
+        plain = pc.call_function("replace_substring_regex", [lower], options)
         lists = pc.call_function("utf8_split_whitespace", [plain])
         counts = pc.call_function("list_value_length", [lists]).to_numpy(zero_copy_only=False)
         caption = np.repeat(np.arange(len(lists)), counts.astype(np.int64))
         words = lists.flatten().dictionary_encode()
         texts, at = words.dictionary, words.indices.to_numpy()
         names = key_hashes(texts.to_pylist())[:, 0]
-        numbers = pc.match_substring_regex(texts, r"\p{N}").to_numpy(zero_copy_only=False)
+        digits = pc.MatchSubstringOptions(r"\p{N}")
+        numbers = pc.call_function("match_substring_regex", [texts], digits).to_numpy(
+            zero_copy_only=False
+        )
         kept = np.array([text != "" for text in texts.to_pylist()], bool)[at]
         at, caption = at[kept], caption[kept]
         return cls(names[at], numbers[at].astype(bool), caption, owner, len(column))

@@ -79,13 +79,13 @@ class SecondBank(Miner):
         found = np.where(
             np.isnan(found), similarities_to(query, bank, block.anchors, asked), found
         ).astype(np.float32)
-        there = ~np.isnan(found)
-        order = np.lexsort((ids, np.where(there, -found, np.inf), ids == NO_ID))
-        ids, found, there = (
-            np.take_along_axis(part, order, axis=1) for part in (ids, found, there)
+        lacking: np.ndarray = np.isnan(found)
+        order = np.lexsort((ids, np.where(lacking, np.inf, -found), ids == NO_ID))
+        ids, found, lacking = (
+            np.take_along_axis(part, order, axis=1) for part in (ids, found, lacking)
         )
         reasons = np.full(ids.shape, TAKEN)
-        refuse(reasons, ~there, Reason.NO_VECTOR)
+        refuse(reasons, lacking, Reason.NO_VECTOR)
         first = keep_first(ids, reasons, self.k)
         refuse(reasons, (reasons == TAKEN) & (first == NO_ID), Reason.NOT_CHOSEN)
         return Decisions(ids, reasons, found, ranks_of(ids))
