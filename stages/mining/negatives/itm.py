@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ....manifests.fingerprint import draw_uniform
-from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, refuse
-from ..base_lists import draw_weighted, negative_window
-
-Rank = Annotated[int, Field(ge=0, le=2048)]
+from ....manifests.schema import Role
+from ..base_lists import Window
+from ..base_window import WindowDraw
 
 
-class Itm(Miner):
+class Itm(WindowDraw):
     """Mismatched pairs that look alike: p ~ exp(s / t) over the anchor's list.
 
     Li et al., Align before Fuse: Vision and Language Representation Learning with Momentum
@@ -36,6 +30,7 @@ class Itm(Miner):
     """
 
     role = Role.NEGATIVE
+    purpose = "itm"
     fidelity = "exact+hook"
     paper = (
         "Li et al., Align before Fuse: Vision and Language Representation Learning with Momentum "
@@ -44,46 +39,11 @@ class Itm(Miner):
 
     space: str = Field(default="image>caption", pattern=r"^[^>]+>[^>]+$")
     """The neighbour graph: QUERY>BANK."""
-    ranks: tuple[Rank, Rank] = (0, 64)
-    """Window of ranks [first, behind the last) from which negatives may come."""
     count: int = Field(default=1, ge=1, le=1024)
     """Negatives an anchor."""
     t: float = Field(default=0.07, gt=0)
     """Temperature of the softmax."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Itm:
-        if self.ranks[0] >= self.ranks[1]:
-            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
-        return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Both spaces of the graph: positives outside the list are measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
-
-    @property
-    def capacity(self) -> int:
-        """As many as are drawn."""
-        return self.count
-
-    def mine(self, block: Block) -> Decisions:
-        """Draw `count` of the window's allowed candidates."""
-        window = negative_window(block, self.space, self.ranks)
-        reasons = window.reasons
-        scores = window.similarities.astype(np.float64) / self.t
-        uniform = draw_uniform(block.seed, block.anchors, "itm", reasons.shape[1])
-        drawn = draw_weighted(np.where(window.allowed, scores, -np.inf), uniform, self.count)
-        refuse(reasons, (reasons == TAKEN) & ~drawn, Reason.NOT_DRAWN)
-        return Decisions(
-            window.ids,
-            reasons,
-            window.similarities,
-            window.ranks,
-            positive_similarity=window.least,
-        )
+    def log_weights(self, window: Window) -> np.ndarray:
+        """Return s / t, float64 [A, K]."""
+        return window.similarities.astype(np.float64) / self.t
