@@ -31,6 +31,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "hard exclude_label": {"ranks": (5, 64), "max_ratio": 0.95, "exclude_label": True},
     "quantile": {"ranks": (5, 64), "quantiles": QUANTILES},
     "zones": {"low": THRESHOLD, "high": HIGH},
+    "itm": {"space": GRAPH},
+    "second_bank": {"second": CAPTIONS},
     "consensus": {"k": 16, "count": 5},
     "consensus z": {"k": 16, "count": 5, "normalise": "z"},
 }
