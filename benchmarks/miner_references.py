@@ -34,6 +34,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "attribute": {"equal": ["location"]},
     "sequence": {"window_s": 5.0, "reach": 8},
     "sequence reach 32": {"window_s": 5.0, "reach": 32},
+    "itm": {"space": GRAPH},
+    "second_bank": {"second": CAPTIONS},
     "consensus": {"k": 16, "count": 5},
     "consensus z": {"k": 16, "count": 5, "normalise": "z"},
 }
