@@ -7,6 +7,8 @@ The graphs are random but shaped like real ones (falling similarities, different
 spaces), and stand in .npy files like the artifacts. Miners are found through the registry, so a
 new one is timed without a change here; one that needs more than this corpus has says what. Loop
 and SQL must find the same edges; they are timed on fewer anchors where they are slow.
+
+Quick: --samples 8192 --k 32 --dim 32
 """
 
 from __future__ import annotations
