@@ -54,6 +54,10 @@ FIT = {
     "adco": ["loss.bank=64"],
     "align": ["selection.0.min_side=32"],
     "datacomp": ["selection.0.min_side=32"],
+    "semdedup": ["clusters.semdedup.k=32", "selection.0.eps=0.02"],
+    "d4": ["clusters.semdedup.k=32", "clusters.d4.k=32", "selection.0.eps=0.02"],
+    "dbp": ["clusters.semdedup.k=32", "clusters.concepts.k=16", "selection.0.eps=0.02"],
+    "hierarchical-kmeans": ["clusters.hierarchy.levels=[200,40,8]"],
 }
 """Settings that fit corpora of a few thousand pictures."""
 

@@ -23,8 +23,8 @@ Edge = Mapping[str, Any]
 Settings = Mapping[str, Any]
 
 
-def explain(root: str | Path, key: str) -> dict[str, Any]:
-    """Return every edge of the anchor `key`, and the row that came of them.
+def explain(root: str | Path | Pairset, key: str | int) -> dict[str, Any]:
+    """Return every edge of the anchor `key` (or of a sample_id), and the row that came of them.
 
     Returns:
         JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
@@ -37,11 +37,11 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         DataError: no sample has this key; the text names the nearest.
         PairsetError: there is no pairset.
     """
-    pairset = Pairset.open(root)
-    anchor = find_key(pairset, key)
+    pairset = root if isinstance(root, Pairset) else Pairset.open(root)
+    anchor = find_key(pairset, key) if isinstance(key, str) else key
     edges = rows_of_anchor(pairset, "edges", anchor)
     pair = next(iter(rows_of_anchor(pairset, "pairs", anchor)), None)
-    places = _places(pairset, pair)
+    places = places_of(pairset, pair)
     others = [edge["other_id"] for edge in edges if edge["other_id"] is not None]
     others += [place["sample_id"] for place in places]
     recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
@@ -60,7 +60,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     for place in places:
         place["key"] = samples[place["sample_id"]]["key"]
     return {
-        "key": key,
+        "key": samples[anchor]["key"],
         "sample_id": anchor,
         "sample": {name: samples[anchor][name] for name in _SHOWN},
         "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
@@ -81,7 +81,8 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     }
 
 
-def _places(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
+def places_of(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
+    """Return the filled places of a row of `pairs`: role, sample_id, and miner, score, weight."""
     if pair is None:
         return []
     kinds = pairset.manifest["kinds"]

@@ -12,7 +12,7 @@ from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
 from ._against import TargetSelector, nearest_target, products
 from ._exact import targets
-from .base import Corpus, Verdict, gather, share_of, top
+from .base import Corpus, Verdict, gather, places, share_of, top
 from .top_score import keep_fraction
 
 
@@ -73,9 +73,4 @@ class Cupid(TargetSelector):
 
 def _over_quota(scores: np.ndarray, of: np.ndarray, ids: np.ndarray, quota: int) -> np.ndarray:
     """Return the ids behind the first `quota` of their target, by score, ties by id."""
-    order = ids[np.lexsort((ids, -scores[ids], of[ids]))]
-    owner = of[order]
-    first = np.ones(len(order), bool)
-    first[1:] = owner[1:] != owner[:-1]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-    return np.sort(order[np.arange(len(order)) - start >= quota])
+    return np.sort(ids[places(of[ids], -scores[ids], ids) >= quota])

@@ -49,6 +49,13 @@ FIT = {
     "avid": ["output.positives=8"],
     "align": ["selection.0.min_side=32"],
     "datacomp": ["selection.0.min_side=32"],
+    "semdedup": ["clusters.semdedup.k=8", "selection.0.eps=0.02"],
+    "d4": ["clusters.semdedup.k=8", "clusters.d4.k=6", "selection.0.eps=0.02"],
+    "dbp": ["clusters.semdedup.k=8", "clusters.concepts.k=6", "selection.0.eps=0.02"],
+    "hierarchical-kmeans": [
+        "clusters.hierarchy.levels=[40,10,3]",
+        "clusters.hierarchy.resampling=3",
+    ],
 }
 """Settings that fit a corpus of so few pictures; the recipes' own are for thousands."""
 LIGHTLY = {"barlow_twins", "vicreg", "dino", "swav"}

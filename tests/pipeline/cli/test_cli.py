@@ -9,6 +9,7 @@ from curate.pipeline.cli import main
 from curate.pipeline.cli.common import guarded
 
 COMMANDS = [
+    "ask",
     "bench",
     "diff",
     "explain",
@@ -28,10 +29,10 @@ def invoke(*arguments):
 
 
 def test_the_commands_are_those_of_the_contract():
-    assert sorted(main.list_commands(click.Context(main))) == [*COMMANDS, "verify"]
+    assert sorted(main.list_commands(click.Context(main))) == [*COMMANDS, "verify", "view"]
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "verify"])
+@pytest.mark.parametrize("name", [*COMMANDS, "verify", "view"])
 def test_every_help_has_an_example(name):
     text = invoke(name, "--help").output
     assert "Example" in text
