@@ -114,11 +114,29 @@ def rows_of_anchor(pairset: Pairset, table: str, anchor_id: int) -> list[dict[st
 
 def rows_of(pairset: Pairset, table: str, column: str, value: int) -> list[dict[str, Any]]:
     """Return the rows of a table with a number in a column, in order."""
-    found: list[dict[str, Any]] = []
-    for block in _groups_with(pairset, table, column, value, None):
+    return table_of(pairset, table, column, value).to_pylist()
+
+
+def table_of(
+    pairset: Pairset, table: str, column: str, value: Any, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the rows of a table with a value in a column, in order.
+
+    Args:
+        pairset: opened.
+        table: its name.
+        column: that is compared.
+        value: a number or a text.
+        columns: to read, `column` among them; None for all.
+    """
+    with open_parquet(pairset.files(table)[0]) as file:
+        schema = file.schema_arrow
+    empty = schema.empty_table()
+    found = [empty.select(list(columns)) if columns else empty]
+    for block in _groups_with(pairset, table, column, value, columns):
         places = np.flatnonzero(block[column].to_numpy() == value)
-        found += block.take(pa.array(places)).to_pylist()
-    return found
+        found.append(block.take(pa.array(places)))
+    return pa.concat_tables(found)
 
 
 def _groups_with(

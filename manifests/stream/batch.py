@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..fingerprint import draw_uniform
 from ..schema import NO_ID
 from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
+from .picks import draw_start, pick_negatives, pick_positives
 from .schedules import accepted_groups
+from .together import empty_batch, together
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,22 @@ class PairBatch:
     Its weight is 0. `false_negative_mask` and the reference loss know this.
 
     Attributes:
-        images: float32 [U, 3, H, W], each image of the batch once.
+        images: float32 [U, 3, H, W], each image of the batch once; with `pad_to_multiple` the
+            last of them may be zeros, which no index names, with sample_id and groups -1.
         anchor: int64 [B], place in `images`; -1 where `valid` is false for want of the anchor.
         positive: int64 [B, P + assets], places in `images`.
         negative: int64 [B, K], places in `images`.
         positive_weight: float32 [B, P + assets]; a drawn asset weighs what the row's other
             positives weigh on average.
         negative_weight: float32 [B, K].
-        fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor.
-        sample_id: int64 [U]; of a generated picture -2 - asset_id.
+        fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor;
+            where some positives of a pair were picked, the others stand behind them.
+        sample_id: int64 [U]; of a generated picture -2 - asset_id, of padding -1.
         groups: int64 [U, C], values of the manifest's mask_groups, then of its mask_schedules
             (of the samples that are accepted at this progress); -1 equals nothing.
         weight: float32 [B], 0 where not valid.
         pair_id: int64 [B].
+        replaced: bool [B]; the pair stands in for one whose images could not be read.
         valid: bool [B]; false for a pair without its anchor or without any positive, and for the
             repeats that fill the last batch where `drop_last` is false.
         bad_images: images that could not be read.
@@ -90,6 +96,7 @@ class PairBatch:
     groups: Tensor
     weight: Tensor
     pair_id: Tensor
+    replaced: Tensor
     valid: Tensor
     bad_images: int = 0
     captions: list[str] | None = None
@@ -134,12 +141,18 @@ class Settings:
         mixes: recipes of synthetic negatives of a pair, with their parents' images.
         assets: generated positives of a pair, where the pairset has any.
         seed: of the stream.
+        positives: positives of a pair that are picked by weight; None for all.
+        negatives: negatives of a pair that are picked evenly; None for all.
+        pad_to: number of images is filled up to a multiple of this.
     """
 
     captions: bool = False
     mixes: int = 0
     assets: int = 0
     seed: int = 0
+    positives: int | None = None
+    negatives: int | None = None
+    pad_to: int = 1
 
 
 _PLAIN = Settings()
@@ -154,6 +167,7 @@ class Composition:
             columns of samples: asset a is N + a.
         places: places in `sample_id` by list, int64 [B, length], -1: "anchor", "positive",
             "negative", "asset", and "a", "b" of the recipes.
+        weights: of the places of "positive" and "negative", float32 [B, length].
         fn_ids: int64 [B, F] sample ids that are masked at this progress.
         rows: int64 [B], rows of `pairs`.
         valid: bool [B].
@@ -163,6 +177,7 @@ class Composition:
 
     sample_id: np.ndarray
     places: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
     fn_ids: np.ndarray
     rows: np.ndarray
     valid: np.ndarray
@@ -194,6 +209,17 @@ def compose(
         holds = allowed(columns.arrays, role, rows, progress)
         lists[role] = ids if holds is None else np.where(holds, ids, NO_ID)
     fn_ids = lists.pop("false_negative")
+    weights = {role: columns[f"{role}_weights"][rows] for role in ("positive", "negative")}
+    if settings.positives is not None:
+        known, start = lists["positive"], draw_start(settings.seed, rows, epoch)
+        picked = pick_positives(known, weights["positive"], settings.positives, start)
+        lists["positive"], weights["positive"] = picked
+        shown = (known[:, :, None] == picked[0][:, None, :]).any(axis=2)
+        fn_ids = np.concatenate([fn_ids, np.where(shown, NO_ID, known)], axis=1)
+    if settings.negatives is not None:
+        uniform = draw_uniform(settings.seed, rows, f"negative/{epoch}", settings.negatives)
+        picked = pick_negatives(lists["negative"], weights["negative"], uniform)
+        lists["negative"], weights["negative"] = picked
     if settings.assets and columns.samples is not None:
         drawn = draw_assets(columns.arrays, rows, settings.assets, settings.seed, epoch, progress)
         lists["asset"] = np.where(drawn == NO_ID, NO_ID, columns.samples + drawn)
@@ -209,7 +235,21 @@ def compose(
         needed, places = needed[1:], places - 1
     cuts = np.cumsum([ids.shape[1] for ids in lists.values()])[:-1]
     by_list = dict(zip(lists, np.split(places, cuts, axis=1), strict=True))
-    return Composition(needed, by_list, fn_ids, rows, valid, mixes, progress)
+    return Composition(needed, by_list, weights, fn_ids, rows, valid, mixes, progress)
+
+
+def stands(plan: Composition, read: np.ndarray) -> np.ndarray:
+    """Say which pairs have their anchor and a positive: bool [B].
+
+    Args:
+        plan: what the batch holds.
+        read: bool [U], which of its images could be read.
+    """
+    there = np.append(read, False)  # what place -1 leads to
+    anchor, positive = there[plan.places["anchor"]][:, 0], there[plan.places["positive"]]
+    if "asset" in plan.places:
+        positive = np.concatenate([positive, there[plan.places["asset"]]], axis=1)
+    return plan.valid & anchor & positive.any(axis=1)
 
 
 def complete(
@@ -217,6 +257,7 @@ def complete(
     plan: Composition,
     images: list[Tensor | None],
     settings: Settings = _PLAIN,
+    replaced: np.ndarray | None = None,
 ) -> PairBatch:
     """Make the batch of a composition and its images.
 
@@ -225,49 +266,69 @@ def complete(
         plan: what the batch holds.
         images: float32 [3, H, W] for each id of `plan.sample_id`; None where it cannot be read.
         settings: what else the batch holds.
+        replaced: bool [B], which rows stand in for others; None for none.
     """
     read = np.array([image is not None for image in images], bool)
-    good = plan.sample_id[read]
+    good, rows, valid = plan.sample_id[read], plan.rows, stands(plan, read)
     # One entry more, so that place -1 stays -1.
     moved = np.append(np.where(read, np.cumsum(read) - 1, NO_ID), NO_ID)
     places = {name: moved[at] for name, at in plan.places.items()}
-    anchor, positive, negative = (places[name] for name in ("anchor", "positive", "negative"))
-    rows = plan.rows
-    positive_weight = np.where(positive >= 0, columns["positive_weights"][rows], 0)
+    positive, negative = places["positive"], places["negative"]
+    positive_weight = np.where(positive >= 0, plan.weights["positive"], 0)
     asset = places.get("asset", positive[:, :0])
     if asset.shape[1]:
         positive, positive_weight = _with_assets(positive, positive_weight, asset)
-    negative_weight = np.where(negative >= 0, columns["negative_weights"][rows], 0)
-    valid = plan.valid & (anchor[:, 0] >= 0) & (positive >= 0).any(axis=1)
-    kept = [image for image in images if image is not None]
+    stacked = _stack([image for image in images if image is not None], settings.pad_to)
+    padding = max(len(stacked) - len(good), 0)
     groups = [columns["groups"][good], accepted_groups(columns.arrays, good, plan.progress)]
-    soft = {
-        name: torch.from_numpy(columns[name][rows])
-        for name in ("soft_ids", "soft_targets")
-        if name in columns.arrays
+    arrays = {
+        "anchor": places["anchor"][:, 0].copy(),
+        "positive": positive.copy(),
+        "negative": negative.copy(),
+        "positive_weight": positive_weight,
+        "negative_weight": np.where(negative >= 0, plan.weights["negative"], 0),
+        "fn_ids": plan.fn_ids,
+        "sample_id": _pad(columns.ids_of(good), padding),
+        "groups": _pad(np.concatenate(groups, axis=1), padding),
+        "weight": np.where(valid, columns["weight"][rows], 0),
+        "pair_id": rows.copy(),
+        "replaced": np.zeros(len(rows), bool) if replaced is None else replaced,
+        "valid": valid,
     }
+    soft = ("soft_ids", "soft_targets")
+    arrays |= {name: columns[name][rows] for name in soft if name in columns.arrays}
+    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return PairBatch(
-        images=torch.stack(kept) if kept else torch.zeros(0, 3, 1, 1),
-        anchor=torch.from_numpy(anchor[:, 0].copy()),
-        positive=torch.from_numpy(positive.copy()),
-        negative=torch.from_numpy(negative.copy()),
-        positive_weight=torch.from_numpy(positive_weight),
-        negative_weight=torch.from_numpy(negative_weight),
-        fn_ids=torch.from_numpy(plan.fn_ids),
-        sample_id=torch.from_numpy(columns.ids_of(good)),
-        groups=torch.from_numpy(np.concatenate(groups, axis=1)),
-        weight=torch.from_numpy(np.where(valid, columns["weight"][rows], 0)),
-        pair_id=torch.from_numpy(rows.copy()),
-        valid=torch.from_numpy(valid),
+        images=stacked,
         bad_images=int((~read).sum()),
-        captions=[columns.caption(int(s)) for s in good] if settings.captions else None,
-        negative_texts=(
-            [columns.negative_texts(int(row)) for row in rows] if settings.captions else None
-        ),
         assets=asset.shape[1],
         mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
-        **soft,
+        **(_texts(columns, good, padding, rows) if settings.captions else {}),
+        **tensors,
     )
+
+
+def _texts(columns: Columns, good: np.ndarray, padding: int, rows: np.ndarray) -> dict[str, Any]:
+    captions = [columns.caption(int(sample)) for sample in good]
+    negative = [columns.negative_texts(int(row)) for row in rows]
+    return {"captions": captions + [""] * padding, "negative_texts": negative}
+
+
+def _stack(images: list[Tensor], multiple: int) -> Tensor:
+    if not images:  # nobody knows the shape that they would have had
+        return torch.zeros(0, 3, 1, 1)
+    many = -(-len(images) // multiple) * multiple
+    if many == len(images):
+        return together(images)
+    out = empty_batch(images[0], many)
+    torch.stack(images, out=out[: len(images)])
+    out[len(images) :] = 0
+    return out
+
+
+def _pad(ids: np.ndarray, padding: int) -> np.ndarray:
+    widths = [(0, padding), *[(0, 0)] * (ids.ndim - 1)]
+    return np.pad(ids, widths, constant_values=NO_ID) if padding else ids
 
 
 def _with_assets(

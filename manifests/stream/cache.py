@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from ..errors import ResourceError
 from ..fingerprint import fingerprint
 from ..pairset import Pairset
 from .columns import Columns, Request, build, estimate_bytes
+from .locks import locked
 
 _LOG = logging.getLogger("curate.stream")
 _NAMES = "columns.json"
@@ -41,17 +39,22 @@ def load_columns(
         StreamError: the files do not hold what the manifest says.
         ResourceError: the disk of the cache is full.
     """
-    size = estimate_bytes(pairset, request)
+    # Captions are the only part whose size stands in the footers, and those are many.
+    size = estimate_bytes(pairset, replace(request, captions=False))
+    if request.captions and size <= memory_budget:
+        size = estimate_bytes(pairset, request)
     if size <= memory_budget:
         _LOG.info("columns: %.1f MB in memory", size / 1e6)
         return build(pairset, request)
-    folder = cache_folder(pairset, cache) / _name(pairset, request)
-    _LOG.info("columns: %.1f MB mapped from %s", size / 1e6, folder)
-    with _locked(folder):
+    folder = cache_folder(pairset, cache) / cache_name(pairset, request)
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            _check_space(folder.parent, size)
+            _LOG.info("columns: written once to %s", folder)
+            _check_space(folder.parent, estimate_bytes(pairset, request))
             _write(folder, pairset, request)
-    return open_columns(folder)
+    columns = open_columns(folder)
+    _LOG.info("columns: %.1f MB mapped from %s", columns.nbytes / 1e6, folder)
+    return columns
 
 
 def cache_folder(pairset: Pairset, cache: str | Path | None = None) -> Path:
@@ -77,15 +80,14 @@ def _open(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _name(pairset: Pairset, request: Request) -> str:
+def cache_name(pairset: Pairset, request: Request) -> str:
+    """Return the name of the folder of a pairset's columns."""
     return fingerprint({"manifest": pairset.manifest_id, "request": asdict(request)})
 
 
 def _write(folder: Path, pairset: Pairset, request: Request) -> None:
     # The folder gets its name only when it is whole, so a killed writer leaves nothing to trust.
-    scratch = folder.with_name(
-        f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    )
+    scratch = storage.scratch_name(folder)
     scratch.mkdir(parents=True)
 
     def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -122,18 +124,3 @@ def _check_space(folder: Path, size: int) -> None:
             f"{folder}: {size / 1e9:.1f} GB are needed for a stream's columns, {free / 1e9:.1f} GB "
             "are free. Give another folder (cache=... or $CURATE_CACHE) or a larger memory_budget."
         )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process of the machine build a folder while the other ranks wait for it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: each rank builds, the first rename stands
-        yield
-        return
-    with (folder.parent / f"{folder.name}.lock").open("w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: as above
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

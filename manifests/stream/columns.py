@@ -24,10 +24,11 @@ from ..errors import StreamError
 from ..pairset import Pairset
 from ..schema import NO_ID, SAMPLES, list_matrix
 from ..tables import open_parquet
-from .extras import Allocate, extra_bytes, read_extras
+from .extras import extra_bytes, read_extras
+from .rows import Allocate, cluster_codes, sort_by_cluster, sort_by_split
 from .schedules import read_schedules, schedule_bytes
 
-_BLOCK = 1 << 20
+_DIGEST = 32
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,14 @@ class Request:
     Attributes:
         captions: whether the first caption of each sample is read.
         groups: columns of `samples` in which equality means "never contrast".
+        clusters: whether pairs are walked by cluster; needs `has_clusters`.
+        digests: whether the sha256 of each image is read.
     """
 
     captions: bool = False
     groups: tuple[str, ...] = ("group_id",)
+    clusters: bool = False
+    digests: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,11 @@ class Columns:
 
     pairs: anchor_id, weight [M]; positive_ids, positive_weights [M, P]; negative_ids,
     negative_weights [M, K]; false_negative_ids [M, F]; split_rows [M], the rows of each split one
-    after the other, and split_starts [S + 1]; and the extra columns (see `extras.read_extras`).
-    samples: shard (code), offset, size [N + G]; groups int64 [N + G, C] (-1 equals nothing), where
+    after the other, and split_starts [S + 1]; cluster int32 [M], -1 for none, [0] where nothing
+    clustered the corpus; when asked for cluster_rows [M] and cluster_starts (see
+    `rows.sort_by_cluster`); and the extra columns (see `extras.read_extras`).
+    samples: shard (code), offset, size [N + G]; sha256 uint8 [N + G, 32] (zeros where nobody knows
+    it), when asked for; groups int64 [N + G, C] (-1 equals nothing), where
     the last G rows are the generated pictures of `assets`: asset a is row N + a;
     caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
     adds.
@@ -83,6 +91,20 @@ class Columns:
         """Return the rows of `pairs` in a split, ascending int64."""
         starts, code = self["split_starts"], self.splits.index(split)
         return self["split_rows"][starts[code] : starts[code + 1]]
+
+    def clusters_of(self, split: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a split (None: all splits) by cluster, and where each starts.
+
+        Returns:
+            int64 [n] and int64 [C + 1], the end last; see `rows.sort_by_cluster`.
+        """
+        first, last = 0, len(self["cluster_rows"])
+        if split is not None:
+            code = self.splits.index(split)
+            first, last = self["split_starts"][code : code + 2].tolist()
+        starts = self["cluster_starts"]
+        low, high = np.searchsorted(starts, [first, last])
+        return self["cluster_rows"][first:last], starts[low : high + 1] - first
 
     def ids_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the ids of rows [N + G]: of a sample its sample_id, of asset a the id -2 - a.
@@ -124,14 +146,21 @@ class _Codes:
         return NO_ID if value is None else self.known.setdefault(value, len(self.known))
 
 
+def has_clusters(pairset: Pairset) -> bool:
+    """Say whether `cluster_id` of `pairs` names clusters."""
+    return bool(pairset.manifest.get("cluster_id"))
+
+
 def estimate_bytes(pairset: Pairset, request: Request) -> int:
     """Return about how many bytes the columns take; opens the footers only for captions."""
     counts = pairset.counts
     lists = counts["P"] * 12 + counts["K"] * 12 + counts["F"] * 8
     total = counts["pairs"] * (lists + 20) + counts["samples"] * (20 + 8 * len(request.groups))
+    total += counts["pairs"] * (4 * has_clusters(pairset) + 8 * request.clusters)
     total += extra_bytes(pairset, request.captions)
     total += counts.get("assets", 0) * (20 + 8 * len(request.groups))
     total += schedule_bytes(pairset)
+    total += request.digests * _DIGEST * (counts["samples"] + counts.get("assets", 0))
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -163,7 +192,7 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
         return arrays[name]
 
     splits, shards = _Codes(), _Codes()
-    _read_pairs(pairset, splits, remember)
+    _read_pairs(pairset, splits, remember, request.clusters)
     blocks = partial(_blocks, pairset, "pairs")
     methods = read_extras(pairset, blocks, remember, request.captions)
     _read_samples(pairset, request, shards, remember)
@@ -173,7 +202,7 @@ def build(pairset: Pairset, request: Request, allocate: Allocate | None = None) 
     return Columns(arrays, *names, methods=methods, samples=samples)
 
 
-def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate) -> None:
+def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate, by_cluster: bool) -> None:
     counts = pairset.counts
     rows = counts["pairs"]
     widths = {"positive": counts["P"], "negative": counts["K"], "false_negative": counts["F"]}
@@ -186,28 +215,21 @@ def _read_pairs(pairset: Pairset, splits: _Codes, allocate: Allocate) -> None:
     matrices = {
         name: allocate(name, (rows, widths[role]), dtype) for name, (role, dtype) in lists.items()
     }
-    codes = np.empty(rows, np.int16)
-    for start, table in _blocks(pairset, "pairs", [*scalars, *matrices, "split"]):
+    codes, clustered = np.empty(rows, np.int16), has_clusters(pairset)
+    clusters = allocate("cluster", (rows if clustered else 0,), np.int32)
+    names = [*scalars, *matrices, "split", *(["cluster_id"] if clustered else [])]
+    for start, table in _blocks(pairset, "pairs", names):
         span = slice(start, start + table.num_rows)
         for name, array in scalars.items():
             array[span] = table[name].to_numpy()
         for name, array in matrices.items():
             array[span] = list_matrix(table[name], array.shape[1])
         codes[span] = splits.of(table["split"])
-    _sort_by_split(codes, len(splits.known), allocate)
-
-
-def _sort_by_split(codes: np.ndarray, splits: int, allocate: Allocate) -> None:
-    starts = allocate("split_starts", (splits + 1,), np.int64)
-    starts[0] = 0
-    starts[1:] = np.cumsum(np.bincount(codes, minlength=splits))
-    rows, cursor = allocate("split_rows", codes.shape, np.int64), starts[:-1].copy()
-    for first in range(0, len(codes), _BLOCK):
-        block = codes[first : first + _BLOCK]
-        for code in range(splits):
-            found = np.flatnonzero(block == code) + first
-            rows[cursor[code] : cursor[code] + len(found)] = found
-            cursor[code] += len(found)
+        if clustered:
+            clusters[span] = cluster_codes(table["cluster_id"].to_numpy())
+    sort_by_split(codes, len(splits.known), allocate)
+    if by_cluster:
+        sort_by_cluster(codes, len(splits.known), clusters, allocate)
 
 
 def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: Allocate) -> None:
@@ -231,6 +253,8 @@ def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: 
         for name, array in places.items():
             array[span] = table[name].to_numpy()
     groups[rows - assets :] = NO_ID
+    if request.digests:
+        _read_digests(pairset, rows - assets, allocate("sha256", (rows, _DIGEST), np.uint8))
     if request.captions:
         _read_captions(pairset, allocate)
 
@@ -239,6 +263,16 @@ def _group(column: pa.ChunkedArray, codes: _Codes) -> np.ndarray:
     if pa.types.is_integer(column.type):
         return pc.fill_null(column, NO_ID).to_numpy()
     return codes.of(column)
+
+
+def _read_digests(pairset: Pairset, samples: int, out: np.ndarray) -> None:
+    tables = {"samples": 0, **({"assets": samples} if len(out) > samples else {})}
+    for table, low in tables.items():
+        for start, block in _blocks(pairset, table, ["sha256"]):
+            unknown = "0" * 2 * _DIGEST
+            text = "".join(value or unknown for value in block["sha256"].to_pylist())
+            found = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, _DIGEST)
+            out[low + start : low + start + len(found)] = found
 
 
 def _read_captions(pairset: Pairset, allocate: Allocate) -> None:

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from ..fingerprint import draw_uniform
 from ..pairset import Pairset
-from ..sampling import draw_distinct
 from ..schema import NO_ID, PAIR_EXTRAS, list_matrix
+from .picks import pick_places
+from .rows import Allocate
 
-Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 Blocks = Callable[[list[str]], Iterator[tuple[int, pa.Table]]]
 """Reads columns of `pairs`: (first row, table) block by block."""
 
@@ -131,11 +131,8 @@ def draw_mixes(arrays: Any, rows: np.ndarray, count: int, seed: int, epoch: int)
         epoch: of the batch.
     """
     a_ids = arrays["mix_a_id"][rows]
-    order = np.argsort(a_ids == NO_ID, axis=1, kind="stable")
-    sizes = (a_ids != NO_ID).sum(axis=1)
-    drawn = draw_distinct(draw_uniform(seed, rows, f"mixes/{epoch}", count), sizes)
-    there = drawn != NO_ID
-    places = np.take_along_axis(order, np.where(there, drawn, 0), axis=1)
+    drawn = pick_places(a_ids != NO_ID, draw_uniform(seed, rows, f"mixes/{epoch}", count))
+    there, places = drawn != NO_ID, np.maximum(drawn, 0)
 
     def at(name: str, fill: int) -> np.ndarray:
         found = np.take_along_axis(arrays[f"mix_{name}"][rows], places, axis=1)
@@ -165,11 +162,9 @@ def draw_assets(
     """
     ids = arrays["positive_asset_ids"][rows]
     holds = (ids != NO_ID) & (arrays["positive_asset_valid_from"][rows] <= progress)
-    order = np.argsort(~holds, axis=1, kind="stable")
-    drawn = draw_distinct(draw_uniform(seed, rows, f"assets/{epoch}", count), holds.sum(axis=1))
-    there = drawn != NO_ID
-    places = np.take_along_axis(order, np.where(there, drawn, 0), axis=1)
-    return np.where(there, np.take_along_axis(ids, places, axis=1), NO_ID)
+    drawn = pick_places(holds, draw_uniform(seed, rows, f"assets/{epoch}", count))
+    places = np.maximum(drawn, 0)
+    return np.where(drawn != NO_ID, np.take_along_axis(ids, places, axis=1), NO_ID)
 
 
 def allowed(arrays: Any, role: str, rows: np.ndarray, progress: float) -> np.ndarray | None:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from ..schema import ORDER
 from ..tables import ROW_GROUP_ROWS
 
 _ROUNDS = 4
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,61 @@ class PlanOrder(Order):
         return permute(batch, self.count // self.size, keys) * self.size + slot
 
 
-MODES = ("block", "global", "plan")
+@dataclass(frozen=True)
+class ClusterOrder(Order):
+    """Runs of pairs of one cluster are shuffled: a batch is made of a few runs.
+
+    The rows that are walked lie sorted by cluster. Each epoch shuffles the rows of every cluster
+    among themselves and cuts the cluster into runs of `size`. What is left over of all clusters,
+    less than a run of each, is laid end to end, turned by a drawn number of rows and cut likewise.
+    The runs are shuffled; what is left of the last cut comes last, other rows each epoch.
+
+    Attributes:
+        size: rows of a run.
+        starts: int64 [C + 1], where each cluster starts among the rows, and the end.
+    """
+
+    size: int = 1
+    starts: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64), compare=False)
+
+    @cached_property
+    def _cuts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Runs, and left-over rows, of the clusters before each and of all, int64 [C + 1] each."""
+        runs, left = np.divmod(np.diff(self.starts), self.size)
+        return np.concatenate([[0], np.cumsum(runs)]), np.concatenate([[0], np.cumsum(left)])
+
+    def ordinals(self, positions: np.ndarray) -> np.ndarray:
+        """Return int64 ordinals, any shape; see `Order.ordinals`."""
+        run, slot = np.divmod(np.asarray(positions, np.int64), self.size)
+        runs = self.count // self.size
+        full = run < runs
+        moved = run.copy()
+        moved[full] = permute(run[full], runs, round_keys(self.seed, self.epoch, "run"))
+        cluster, inside = self._place(moved, slot)
+        base = round_keys(self.seed, self.epoch, "cluster").reshape(-1, *[1] * cluster.ndim)
+        with np.errstate(over="ignore"):
+            keys = _mix(base + cluster.astype(np.uint64) * _GOLDEN)
+        first = self.starts[cluster]
+        return first + permute_each(inside, self.starts[cluster + 1] - first, keys)
+
+    def _place(self, run: np.ndarray, slot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cluster of a place in a run, and the place in the cluster."""
+        runs, left = self._cuts
+        turn = int(round_keys(self.seed, self.epoch, "turn")[0]) % max(int(left[-1]), 1)
+        rest = ((run - runs[-1]) * self.size + slot + turn) % max(int(left[-1]), 1)
+        own = np.searchsorted(runs, run, side="right") - 1
+        pooled = np.searchsorted(left, rest, side="right") - 1
+        cluster = np.where(run < runs[-1], own, pooled)
+        count = runs[cluster + 1] - runs[cluster]
+        inside = np.where(
+            run < runs[-1],
+            (run - runs[cluster]) * self.size + slot,
+            count * self.size + rest - left[cluster],
+        )
+        return cluster, inside
+
+
+MODES = ("block", "clusters", "global", "plan")
 """Names of orders."""
 
 
@@ -130,7 +186,8 @@ class OrderSettings:
         mode: one of `MODES`.
         window: blocks of a window of mode "block".
         plan: name of the plan of mode "plan".
-        size: pairs of a batch of the plan.
+        size: pairs of a global batch.
+        clusters: runs of one cluster in a batch of mode "clusters"; divides `size`.
 
     Raises:
         UsageError: settings that do not fit each other.
@@ -140,6 +197,7 @@ class OrderSettings:
     window: int = 64
     plan: str | None = None
     size: int = 1
+    clusters: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -148,15 +206,27 @@ class OrderSettings:
             raise UsageError(f"window={self.window} must be at least 1.")
         if (self.mode == "plan") != (self.plan is not None):
             raise UsageError("order='plan' and plan=NAME go together: give both or none.")
+        if (self.mode == "clusters") != (self.clusters is not None):
+            raise UsageError(
+                "order='clusters' and clusters=NUMBER (of a batch) go together: give both or none."
+            )
+        if self.clusters is not None and (self.clusters < 1 or self.size % self.clusters):
+            raise UsageError(
+                f"clusters={self.clusters} must divide batch_size={self.size}: a batch is made of "
+                "that many runs of pairs of one cluster."
+            )
 
     @property
     def name(self) -> str:
-        """The order as states name it: global, block:64, plan:b3."""
-        detail = {"block": str(self.window), "plan": self.plan}.get(self.mode)
+        """The order as states name it: global, block:64, plan:b3, clusters:16x32 (pairs)."""
+        run = f"{self.clusters}x{self.size // (self.clusters or 1)}"
+        detail = {"block": str(self.window), "plan": self.plan, "clusters": run}.get(self.mode)
         return f"{self.mode}:{detail}" if detail else self.mode
 
-    def of(self, seed: int, epoch: int, count: int) -> Order:
-        """Return the order of one epoch."""
+    def of(self, seed: int, epoch: int, count: int, starts: np.ndarray | None = None) -> Order:
+        """Return the order of one epoch; `starts` are those of `ClusterOrder`."""
+        if self.mode == "clusters" and self.clusters is not None and starts is not None:
+            return ClusterOrder(seed, epoch, count, self.size // self.clusters, starts)
         if self.mode == "block":
             return BlockOrder(seed, epoch, count, self.window)
         if self.mode == "plan":
@@ -196,7 +266,30 @@ def permute(positions: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
     return flat.astype(np.int64).reshape(values.shape)
 
 
-def _feistel(values: np.ndarray, half: np.uint64, keys: np.ndarray) -> np.ndarray:
+def permute_each(positions: np.ndarray, counts: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Permute each position within a range of its own.
+
+    Args:
+        positions: int64, any shape, each in 0..count-1.
+        counts: int64 of the same shape, size of the range of each, below 2^53.
+        keys: uint64 [4, *shape]; equal keys and counts give the equal permutation.
+
+    Returns:
+        int64 of the same shape.
+    """
+    values, sizes = positions.reshape(-1).astype(np.uint64), counts.reshape(-1)
+    keys = keys.reshape(len(keys), -1)
+    # The exponent of a float is the number of bits of the integer in it.
+    half = np.maximum((np.frexp(sizes - 1)[1] + 1) // 2, 1).astype(np.uint64)
+    flat = _feistel(values, half, keys)
+    outside = np.flatnonzero(flat >= sizes.astype(np.uint64))
+    while outside.size:
+        flat[outside] = _feistel(flat[outside], half[outside], keys[:, outside])
+        outside = outside[flat[outside] >= sizes[outside].astype(np.uint64)]
+    return flat.astype(np.int64).reshape(positions.shape)
+
+
+def _feistel(values: np.ndarray, half: Any, keys: np.ndarray) -> np.ndarray:
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = values >> half, values & mask
     for key in keys:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +10,8 @@ import pyarrow.compute as pc
 
 from ..pairset import Pairset
 from ..schema import NO_ID
+from .rows import Allocate
 
-Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 Blocks = Callable[[list[str]], Iterator[tuple[int, pa.Table]]]
 """Reads columns of `samples`: (first row, table) block by block."""
 

@@ -8,24 +8,30 @@ epoch, G) alone, every rank has the same number of them, and a place is one inte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import PairsetError, StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
-from .batch import PairBatch, Settings, complete, compose
+from ..tables import ROW_GROUP_ROWS
+from .batch import Composition, PairBatch, Settings, complete, compose
+from .budget import FailureBudget
 from .cache import load_columns
-from .columns import Columns, Request
-from .images import FailureBudget, ImageSource, check_has_images
-from .order import Order, OrderSettings
+from .columns import Columns, Request, has_clusters
+from .images import ImageSource, check_has_images
+from .iterate import Batches
+from .order import Order
+from .place import Place
+from .replace import Replacement
+from .settings import StreamSettings
+from .shuffle import Mixing, mixing
 from .state import StreamState
-from .transform import ImageTransform, Transform
+from .topology import check_ranks, found_ranks, refuse_wrappers
 
 if TYPE_CHECKING:
     from .loader import PairLoader
@@ -34,7 +40,7 @@ TRAIN = "train"
 
 
 @dataclass(eq=False)
-class PairStream(IterableDataset[PairBatch]):
+class PairStream(StreamSettings, IterableDataset[PairBatch]):
     """Streams the pairs of a pairset; give it to a DataLoader, or call `loader`.
 
         stream = PairStream("OUT", batch_size=4096, rank=r, world_size=w)
@@ -44,35 +50,11 @@ class PairStream(IterableDataset[PairBatch]):
             for batch in loader: ...
 
     With a plain DataLoader give batch_size=None; the state is then `state_at(epoch, batches)`
-    with the number of batches that your loop has used.
+    with the number of batches that your loop has used. torchdata's StatefulDataLoader keeps the
+    state itself, for one number of workers. Lightning and Accelerate: give them `loader()`, whose
+    state Lightning saves by itself and which Accelerate leaves as it is.
 
-    Attributes:
-        root: folder of the pairset.
-        batch_size: pairs of a global batch: of all ranks together. With a plan it is the plan's,
-            and may be left out.
-        rank: this process, 0..world_size-1.
-        world_size: processes that share a global batch; must divide `batch_size`.
-        seed: of the order and of the draws given to `transform`.
-        order: "global" shuffles all pairs; "block" shuffles row groups, and pairs within windows
-            of them, so that a batch reads from few places; "plan" walks planned batches.
-        plan: name of the plan of order "plan".
-        window: row groups of a window of order "block".
-        transform: makes a tensor of a picture and a random int; 224 px squares in [0, 1] by
-            default.
-        split: pairs of this split only; None means "train" where there is one, else all pairs.
-        drop_last: leave out the pairs that fill no batch (others each epoch); if false they come
-            in a last batch filled up with repeats that are not `valid`.
-        on_bad_image: "mask" leaves an unreadable image out of its pairs, "raise" stops.
-        max_bad_fraction: share of unreadable images, 0..1, above which a process stops.
-        captions: whether batches carry the images' captions.
-        mixes: recipes of synthetic negatives that come with each pair, with their parents'
-            images; others each epoch. 0 for none.
-        assets: generated positives that come with each pair behind its others, other ones each
-            epoch; None: one where the pairset has any.
-        schedule_batches: number of global batches over which training progress goes from 0 to 1,
-            where lists have entries that hold only from a progress on; None: all entries hold.
-        memory_budget: bytes of columns a process holds; beyond it they are mapped from files.
-        cache: folder for those files; see `manifests.stream.columns`.
+    The settings are those of `StreamSettings`.
 
     Raises:
         PairsetError: `root` is no pairset.
@@ -80,68 +62,36 @@ class PairStream(IterableDataset[PairBatch]):
         StreamError: the pairset has nothing to stream.
     """
 
-    root: str | Path
-    batch_size: int = 0
-    rank: int = 0
-    world_size: int = 1
-    seed: int = 0
-    order: str = "global"
-    transform: Transform = field(default_factory=ImageTransform)
-    split: str | None = None
-    drop_last: bool = True
-    on_bad_image: str = "mask"
-    max_bad_fraction: float = 0.01
-    captions: bool = False
-    mixes: int = 0
-    assets: int | None = None
-    schedule_batches: int | None = None
-    memory_budget: int = 2 << 30
-    cache: str | Path | None = None
-    plan: str | None = None
-    window: int = 64
-
     def __post_init__(self) -> None:
-        OrderSettings(self.order, self.window, self.plan)
         self.pairset = Pairset.open(self.root)
         self._planned: np.ndarray | None = None
-        if self.plan is not None:
+        if self.plan is not None and self.order == "plan":
             self._take_plan(self.plan)
-        self._check_settings()
+        self.check()
+        if self.order == "clusters" and not has_clusters(self.pairset):
+            raise UsageError(
+                f"order='clusters', but nothing clustered the corpus of {self.pairset.root}. Make "
+                "the pairset anew with a section `clusters`, or take another order."
+            )
         self._images: ImageSource | None = None
         self._columns: Columns | None = None
         check_has_images(self.pairset, self.columns)
         if self.split is None:
             self.split = TRAIN if TRAIN in self.columns.splits else None
         self.pairs = len(self._rows())
-        # In shared memory, so that a new epoch reaches workers that live on between epochs.
-        self._place = torch.zeros(2, dtype=torch.int64).share_memory_()
-        self._progress = torch.full((1,), -1.0, dtype=torch.float64).share_memory_()
+        self._place = Place()
+        self.finished: int | None = None  # the epoch whose last batch this process has made
         if not len(self):
             raise StreamError(
                 f"batch_size={self.batch_size}, but {self.pairset.root} has {self.pairs} pairs"
                 f"{f' of split {self.split!r}' if self.split else ''}: not one batch. "
                 "Take a smaller batch_size, or drop_last=False."
             )
-
-    def _check_settings(self) -> None:
-        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
-            raise UsageError(
-                f"rank={self.rank}, world_size={self.world_size}: rank must be in 0..world_size-1."
-            )
-        if self.batch_size < 1 or self.batch_size % self.world_size:
-            raise UsageError(
-                f"batch_size={self.batch_size} is the batch of all ranks together and must be a "
-                f"positive multiple of world_size={self.world_size}."
-            )
-        if (self.assets or 0) < 0:
-            raise UsageError(f"assets={self.assets}: None, 0 or more are allowed.")
-        if self.mixes < 0 or (self.schedule_batches is not None and self.schedule_batches < 1):
-            raise UsageError(
-                f"mixes={self.mixes}, schedule_batches={self.schedule_batches}: "
-                "mixes >= 0 and schedule_batches >= 1 are allowed."
-            )
-        if self.on_bad_image not in ("mask", "raise"):
-            raise UsageError(f"on_bad_image={self.on_bad_image!r}; allowed: 'mask', 'raise'.")
+        if self.store.cache is not None and self.ranks()[0] == 0:
+            self.images.warn_of_small_cache(self._window())
+        mixed = self.mixing() if self.ranks()[0] == 0 else None
+        if mixed is not None:
+            mixed.log(self.ordered().name, meant=self.order in ("clusters", "plan"))
 
     def _take_plan(self, name: str) -> None:
         try:
@@ -158,15 +108,12 @@ class PairStream(IterableDataset[PairBatch]):
         self.batch_size, self.split = entry["size"], entry["split"]
 
     @property
-    def _order(self) -> OrderSettings:
-        return OrderSettings(self.order, self.window, self.plan, self.batch_size)
-
-    @property
     def columns(self) -> Columns:
         """The columns that the stream reads at random; opened once a process."""
         if self._columns is None:
             groups = tuple(self.pairset.manifest.get("mask_groups") or ("group_id",))
-            request = Request(self.captions, groups)
+            wants = (self.order == "clusters", self.store.verify)
+            request = Request(self.captions, groups, *wants)
             self._columns = load_columns(self.pairset, request, self.memory_budget, self.cache)
         return self._columns
 
@@ -174,7 +121,8 @@ class PairStream(IterableDataset[PairBatch]):
     def images(self) -> ImageSource:
         """Images by sample id; opened once a process."""
         if self._images is None:
-            self._images = ImageSource.of(self.pairset, self.columns, self.transform, self.seed)
+            given = (self.transform, self.seed, self.store)
+            self._images = ImageSource(self.pairset, self.columns, *given)
         return self._images
 
     def __len__(self) -> int:
@@ -182,38 +130,96 @@ class PairStream(IterableDataset[PairBatch]):
         whole, rest = divmod(self.pairs, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[PairBatch]:
-        """Yield this worker's batches of the rest of the epoch."""
+    def __iter__(self) -> Batches:
+        """Iterate over this worker's batches of the rest of the epoch.
+
+        Raises:
+            UsageError: the ranks that were found only now cannot share a batch.
+        """
+        check_ranks(*self.ranks(), self.batch_size)
+        self.finished = None
         epoch, start = self.place
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        return self._batches(epoch, range(start + first, len(self), step))
+        return Batches(self, epoch, range(start + first, len(self), step))
 
-    def _batches(self, epoch: int, numbers: range) -> Iterator[PairBatch]:
-        budget = FailureBudget(self.max_bad_fraction, self.on_bad_image == "mask")
-        order = self._order.of(self.seed, epoch, self.pairs)
-        for number in numbers:
-            yield self._batch(order, number, budget)
+    def order_of(self, epoch: int) -> Order:
+        """Return the order of an epoch."""
+        starts = None
+        if self.order == "clusters":
+            starts = self.columns.clusters_of(self.split)[1]
+        return self.ordered().of(self.seed, epoch, self.pairs, starts)
 
-    def _batch(self, order: Order, number: int, budget: FailureBudget) -> PairBatch:
-        local = self.batch_size // self.world_size
-        positions = number * self.batch_size + self.rank * local + np.arange(local)
-        rows = self._rows()[order.ordinals(positions % self.pairs)]
-        settings = self._settings()
+    def batch(
+        self, order: Order, number: int, budget: FailureBudget, later: Sequence[int] = ()
+    ) -> PairBatch:
+        """Return this rank's part of a global batch of an epoch.
+
+        Args:
+            order: of the epoch.
+            number: of the batch.
+            budget: of images that may be bad.
+            later: numbers of the batches that will be asked for next.
+
+        Raises:
+            StreamError: an image cannot be read and is not to be lived with.
+        """
+        make, rows = self._maker(order, number)
+        plan = make(rows)
+        for other in later[: self.images.ahead]:
+            made, its = self._maker(order, other)
+            self.images.expect(made(its).sample_id)
+        load = partial(self.images.load, epoch=order.epoch, budget=budget)
+        images, replaced = load(plan.sample_id), None
+        if self.on_bad_image == "replace":
+            replace = Replacement(make, load, self._rows(), self.seed, order.epoch)
+            plan, images, replaced = replace(plan, images)
+        return complete(self.columns, plan, images, self._held(), replaced)
+
+    def _held(self) -> Settings:
+        return self.held(self.pairset.counts.get("A", 0))
+
+    def _maker(
+        self, order: Order, number: int
+    ) -> tuple[Callable[[np.ndarray], Composition], np.ndarray]:
+        """Return what makes the composition of rows in the place of a batch, and its rows."""
+        rank, world = self.ranks()
+        local = self.batch_size // world
+        positions = number * self.batch_size + rank * local + np.arange(local)
         progress = self.progress_at(order.epoch, number)
-        whole = positions < self.pairs
-        plan = compose(self.columns, rows, whole, settings, order.epoch, progress)
-        images = self.images.load(plan.sample_id, order.epoch, budget)
-        return complete(self.columns, plan, images, settings)
+        make = partial(
+            compose,
+            self.columns,
+            valid=positions < self.pairs,
+            settings=self._held(),
+            epoch=order.epoch,
+            progress=progress,
+        )
+        return make, self._rows()[order.ordinals(positions % self.pairs)]
 
-    def _settings(self) -> Settings:
-        made = int(bool(self.pairset.counts.get("A"))) if self.assets is None else self.assets
-        return Settings(self.captions, self.mixes, made, self.seed)
+    def _window(self) -> np.ndarray | None:
+        """Return the rows of the first window of an epoch; None where that is all rows."""
+        many = self.window * ROW_GROUP_ROWS
+        if self.order != "block" or many >= self.pairs:
+            return None
+        return self._rows()[self.order_of(0).ordinals(np.arange(many))]
+
+    def mixing(self, epoch: int = 0) -> Mixing | None:
+        """Measure how an epoch's batches mix clusters; None where nothing clustered the corpus."""
+        if not has_clusters(self.pairset):
+            return None
+        order, rows = self.order_of(epoch), self._rows()
+
+        def batch(number: int) -> np.ndarray:
+            positions = number * self.batch_size + np.arange(self.batch_size)
+            return rows[order.ordinals(positions % self.pairs)]
+
+        return mixing(self.columns["cluster"], batch, len(self), rows)
 
     def progress_at(self, epoch: int, batch: int) -> float:
         """Return the training progress, 0..1, that the lists of a batch are held against."""
-        fixed = float(self._progress)
-        if fixed >= 0:
+        fixed = self._place.progress
+        if fixed is not None:
             return fixed
         if self.schedule_batches is None:
             return 1.0
@@ -233,7 +239,7 @@ class PairStream(IterableDataset[PairBatch]):
         """
         if progress is not None and not 0 <= progress <= 1:
             raise UsageError(f"progress={progress}: a number from 0 to 1 is allowed.")
-        self._progress[0] = -1.0 if progress is None else progress
+        self._place.set_progress(progress)
 
     def _rows(self) -> np.ndarray:
         """Return the rows of `pairs` that an epoch walks, int64 [pairs]."""
@@ -242,31 +248,40 @@ class PairStream(IterableDataset[PairBatch]):
                 self._planned = self.pairset.plan(self.plan).reshape(-1)
             return self._planned
         columns = self.columns
-        if self.split is None:
-            return columns["split_rows"]
-        if self.split not in columns.splits:
+        if self.split is not None and self.split not in columns.splits:
             known = ", ".join(repr(name) for name in columns.splits)
             raise UsageError(f"split={self.split!r} has no pairs; there are: {known}.")
-        return columns.rows_of(self.split)
+        if self.order == "clusters":
+            return columns.clusters_of(self.split)[0]
+        return columns["split_rows"] if self.split is None else columns.rows_of(self.split)
 
     @property
     def place(self) -> tuple[int, int]:
         """Epoch, and the batch of it at which the next iteration starts."""
-        epoch, batch = self._place.tolist()
-        return epoch, batch
+        return self._place.now
 
     def seek(self, epoch: int, batch: int = 0) -> None:
         """Let the next iteration start at a batch of an epoch, in living workers too."""
-        self._place[0], self._place[1] = epoch, batch
+        self.finished = None
+        self._place.move(epoch, batch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be of this epoch; the place in it is kept if it is the same."""
+        """Let the next iteration be of this epoch; the place in it is kept if it is the same.
+
+        Raises:
+            StreamError: a loader of Accelerate asks; see `topology.refuse_wrappers`.
+        """
+        refuse_wrappers()
         if epoch != self.place[0]:
             self.seek(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place at which the next iteration starts, as JSON."""
-        return self.state_at(*self.place)
+        """Return the place at which the next iteration starts, as JSON.
+
+        If this process has come to the end of the epoch, that is the start of the next one.
+        """
+        epoch, batch = self.place
+        return self.state_at(epoch, len(self) if self.finished == epoch else batch)
 
     def state_at(self, epoch: int, batches: int) -> dict[str, Any]:
         """Return the state of a consumer that has used some batches of an epoch, as JSON.
@@ -275,7 +290,7 @@ class PairStream(IterableDataset[PairBatch]):
         """
         if batches >= len(self):
             epoch, batches = epoch + 1, 0
-        return self._state(epoch, batches * self.batch_size).to_json()
+        return self.state(epoch, batches * self.batch_size).to_json()
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Go on where a state says, whatever number of ranks and workers wrote it.
@@ -291,19 +306,20 @@ class PairStream(IterableDataset[PairBatch]):
         """
         given = StreamState.from_json(state)
         if strict:
-            given.check(self._state(0, 0))
+            given.check(self.state(0, 0))
         batch = given.samples_in_epoch // self.batch_size
         if given.epoch < 0 or batch < 0:
             raise StateMismatch(f"a state stands at epoch {given.epoch}, batch {batch}.")
         epochs, batch = (1, 0) if batch >= len(self) else (0, batch)
         self.seek(given.epoch + epochs, batch)
 
-    def _state(self, epoch: int, samples: int) -> StreamState:
+    def state(self, epoch: int, samples: int) -> StreamState:
+        """Return the state of a consumer that has used some pairs of an epoch."""
         return StreamState(
             manifest_id=self.pairset.manifest_id,
             split=self.split or "",
             seed=self.seed,
-            order=self._order.name,
+            order=self.ordered().name,
             global_batch=self.batch_size,
             epoch=epoch,
             samples_in_epoch=samples,
@@ -322,5 +338,7 @@ class PairStream(IterableDataset[PairBatch]):
         return PairLoader(self, num_workers, **settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Columns in memory are read anew by a spawned worker, mapped ones are mapped again.
-        return {**self.__dict__, "_columns": None, "_images": None, "_planned": None}
+        # Columns in memory are read anew by a spawned worker, mapped ones are mapped again. The
+        # worker cannot ask torch.distributed, so it is told.
+        opened = {"_columns": None, "_images": None, "_planned": None}
+        return {**self.__dict__, **opened, "_launched": found_ranks() or self._launched}

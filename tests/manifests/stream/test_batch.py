@@ -86,6 +86,6 @@ def test_moves_to_a_device_as_a_whole(columns):
     plan = compose(columns, np.arange(4), np.ones(4, bool))
     batch = complete(columns, plan, list(pictures(plan.sample_id))).to("meta")
     tensors = [value for value in vars(batch).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 12
+    assert len(tensors) == 13
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert len(batch) == 4

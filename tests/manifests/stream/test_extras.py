@@ -157,6 +157,8 @@ def test_schedules_and_captions():
         "positive_ids": ids,
         "negative_ids": ids[:, :1] + 10,
         "false_negative_ids": ids + 20,
+        "positive_weights": np.ones((3, 2), np.float32),
+        "negative_weights": np.ones((3, 1), np.float32),
     }
     from curate.manifests.stream.columns import Columns
 

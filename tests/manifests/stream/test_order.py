@@ -6,10 +6,12 @@ import pytest
 from curate.manifests.errors import UsageError
 from curate.manifests.stream.order import (
     BlockOrder,
+    ClusterOrder,
     GlobalOrder,
     OrderSettings,
     PlanOrder,
     permute,
+    permute_each,
     round_keys,
 )
 
@@ -94,7 +96,7 @@ def test_epochs_and_seeds_are_mixed_and_not_added():
 
 
 def test_refuses_what_it_does_not_know():
-    with pytest.raises(UsageError, match="allowed: block, global, plan"):
+    with pytest.raises(UsageError, match="allowed: block, clusters, global, plan"):
         OrderSettings("blok")
     for wrong in ({"mode": "plan"}, {"plan": "b3"}, {"mode": "block", "plan": "b3"}):
         with pytest.raises(UsageError, match="go together"):
@@ -148,3 +150,41 @@ def test_a_plan_order_moves_whole_batches():
     assert sorted((found[:, 0] // 8).tolist()) == list(range(15))
     assert (found[:, 0] // 8 != np.arange(15)).any()
     assert (PlanOrder(5, 3, 120, 8).ordinals(np.arange(120)) != found.reshape(-1)).any()
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 40])
+@pytest.mark.parametrize("sizes", [[1], [5], [8, 8], [3, 0, 17, 1, 30], [1] * 20, [100, 2]])
+def test_a_cluster_order_meets_every_row_once_in_runs_of_one_cluster(sizes, size):
+    starts = np.cumsum([0, *sizes])
+    count = int(starts[-1])
+    own = np.repeat(np.arange(len(sizes)), sizes)
+    walks = set()
+    for epoch in range(3):
+        order = ClusterOrder(3, epoch, count, size, starts)
+        found = order.ordinals(np.arange(count))
+        assert sorted(found.tolist()) == list(range(count))
+        alone = [order.ordinals(np.array([p])) for p in range(count)]
+        assert np.array_equal(np.concatenate(alone), found)
+        runs = [own[found[at : at + size]] for at in range(0, count - size + 1, size)]
+        pure = sum(len(set(run.tolist())) == 1 for run in runs)
+        assert pure >= sum(m // size for m in sizes)
+        walks.add(tuple(found.tolist()))
+    assert len(walks) == 3 or count < 5
+
+
+def test_clusters_are_shuffled_within_and_runs_among_themselves():
+    starts = np.arange(0, 1001, 100)
+    found = ClusterOrder(0, 0, 1000, 10, starts).ordinals(np.arange(1000)).reshape(100, 10)
+    assert (found // 100 == found[:, :1] // 100).all()
+    assert abs(np.corrcoef(np.arange(100), found[:, 0] // 100)[0, 1]) < 0.3
+    assert (np.sort(found % 100, axis=1) != np.arange(10)).any(axis=1).all()
+
+
+def test_ranges_of_their_own_are_permuted_as_one_range_is():
+    keys = round_keys(4, 2, "x")
+    for count in (1, 2, 3, 64, 65, 4097):
+        positions = np.arange(min(count, 300))
+        each = permute_each(
+            positions, np.full_like(positions, count), np.tile(keys[:, None], len(positions))
+        )
+        assert np.array_equal(each, permute(positions, count, keys))
