@@ -20,7 +20,7 @@ class Desk:
     """
 
     def __init__(self, path: Path, oracle: str) -> None:
-        self.path, self.oracle = path, oracle
+        self.path, self.oracle = path.absolute(), oracle
         self._lock = threading.RLock()
         self._stamp: tuple[int, int] | None = None
         self._log = QuestionLog(path, ())
