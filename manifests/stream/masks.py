@@ -29,8 +29,8 @@ def false_negative_mask(
     They must not when the member is the anchor itself, one of its positives, one of its listed
     false negatives, or shares a mask group with it; and never with an empty place (id -1).
 
-    Time is O(M log M + B (F + P + C) log M + B M), where the last is the filling of the mask;
-    memory at most three bool [B, M].
+    Time is O(M log M + B (F + P + C) log M + B M), memory at most three bool [B, M]; all but the
+    filling of the mask is small where groups are.
 
     Args:
         fn_ids: int64 [B, F] sample ids, -1 padding; `PairBatch.fn_ids`.
