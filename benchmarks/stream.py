@@ -1,53 +1,89 @@
-"""Pairs a second of one core: by reference, beside shards with the images inside, and the limit.
+"""Pairs a second of one core: by reference, beside formats with the images inside, and the limit.
 
-    OMP_NUM_THREADS=1 python benchmarks/stream.py [--images 1500] [--px 256] [--batch 256]
+    OMP_NUM_THREADS=1 python benchmarks/stream.py [IMAGES] [--px 224] [--batch 256] [--rounds 3]
 
-One pairset of rendered pictures (P = 1, K = 4), one process, one transform for everybody:
+One pairset (P = 1, K = 4: the nearest neighbour, and four hard negatives) of the JPEGs below
+IMAGES, or of rendered pictures; one process, one transform for everybody:
 
-    PairStream      ours: images by reference, each once a batch
-    decode limit    the same batches' images read and transformed, with nothing around it
-    webdataset      `curate export --to webdataset`, decoded with the same transform; every pair
-                    carries its own copies
-    datasets        Hugging Face: rows of `pairs` streamed, six images a row read by hand
+    PairStream         ours: images by reference, each once a batch; over all pairs at
+                       random, and by clusters, whose pairs share images
+    decode limit       the same images decoded, transformed and written into the tensor of their
+                       batch, with nothing around it
+    webdataset         `curate export --to webdataset`: ours, materialised
+    MDS, litdata       mosaicml-streaming and litdata, a row a pair, with the six images in it
+    datasets           Hugging Face: Parquet with the six images, streamed
 
-CPU seconds of the process; ratios are what counts. Bytes are what each reads from the disk a pair.
+The pairs of the others are stacked to [batch, 6, 3, H, W], as torch's default collate does it.
+
+CPU seconds of the process, all its threads; the arms take turns and the median of the rounds
+counts. What is not installed is left out. The peers want other versions of what curate uses, so
+give them an environment of their own that sees this one:
+
+    python -m venv peers
+    python -c "import site; print(site.getsitepackages()[0])" > own.pth
+    mv own.pth peers/lib/python3.*/site-packages/
+    peers/bin/pip install mosaicml-streaming litdata
+
+Quick: --count 200 --px 128 --batch 64 --rounds 1
 """
 
 from __future__ import annotations
 
 import argparse
-import io
+import logging
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import stream_peers as peers
 import torch
-import webdataset as wds
-from datasets import load_dataset
 from PIL import Image
 
 from curate.manifests import PairStream
 from curate.manifests.export import export
-from curate.manifests.pairset import Pairset
+from curate.manifests.stream.together import write_together
 from curate.manifests.stream.transform import ImageTransform
 from curate.stages.sample_corpus import write_corpus
 
-TRANSFORM = ImageTransform(image_px=112)
-PLACES = ("jpg", "pos0.jpg", "neg0.jpg", "neg1.jpg", "neg2.jpg", "neg3.jpg")
+Arm = Callable[[], tuple[int, int]]
+"""Runs a loop; returns pairs and images decoded."""
 
 
-def make(folder: Path, images: int, px: int) -> Path:
-    """Render a corpus, mine it by labels and by chance, and export it."""
+def take(source: Path | None, folder: Path, images: int, px: int) -> Path:
+    """Make a corpus of JPEGs; names are in the order of its vectors `image.npy`."""
     corpus = folder / "corpus"
-    write_corpus(corpus, images, image_px=px)
-    settings = ["false_negatives=[]", "negatives=[{miner: random}]"]
-    settings += ["positives=[{miner: label, count: 1}]", "output.negatives=4"]
+    corpus.mkdir()
+    if source is None:
+        write_corpus(folder / "rendered", images, image_px=px)
+        source = folder / "rendered"
+    found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg")]
+    for number, path in enumerate(found[:images]):
+        shutil.copyfile(path, corpus / f"{number:07d}.jpg")
+    # A picture of 6 x 6 pixels is enough to find neighbours of the same look.
+    small = [Image.open(path).convert("RGB").resize((6, 6)) for path in found[:images]]
+    np.save(folder / "image.npy", np.stack([np.asarray(i).reshape(-1) - 127.5 for i in small]))
+    return corpus
+
+
+def make(folder: Path, corpus: Path, images: int, size: int) -> Path:
+    """Mine the pairs, with planned batches and clusters, and export them."""
+    settings = [
+        "false_negatives=[]",
+        "neighbors={image>image: {k: 32, min_recall: 0.5}}",
+        "positives=[{miner: knn, k: 1}]",
+        "negatives=[{miner: hard, ranks: [2, 30], max_ratio: null, count: 4}, {miner: random}]",
+        f"clusters={{look: {{space: image, k: {max(2, images // 40)}}}}}",
+        *("output.cluster=look", "output.negatives=4", "output.positives=1"),
+    ]
     sets = [word for text in settings for word in ("--set", text)]
-    np.save(folder / "image.npy", np.random.default_rng(0).normal(size=(images, 16)))
     command = [sys.executable, "-m", "curate.pipeline.cli", "run", str(corpus)]
     command += ["--embeddings", f"image={folder / 'image.npy'}"]
     command += ["-o", str(folder / "out"), "--ray", "off", "--no-report", *sets]
@@ -56,100 +92,109 @@ def make(folder: Path, images: int, px: int) -> Path:
     return folder / "out"
 
 
-def ours(root: Path, batch: int) -> tuple[int, int, list[list[int]]]:
-    """Return pairs, images decoded, and the images of each batch."""
-    seen, pairs = [], 0
-    for item in PairStream(root, batch_size=batch, transform=TRANSFORM):
-        seen.append(item.sample_id.tolist())
-        pairs += len(item.anchor)
-    return pairs, sum(map(len, seen)), seen
+def ours(root: Path, settings: dict[str, object], seen: list[list[int]]) -> tuple[int, int]:
+    """Run an epoch; `seen` takes the images of each batch."""
+    seen.clear()
+    pairs = 0
+    for batch in PairStream(root, **settings):
+        seen.append(batch.sample_id.tolist())
+        pairs += len(batch)
+    return pairs, sum(map(len, seen))
 
 
-class Bytes:
-    """Images of a pairset by sample id, read by hand."""
-
-    def __init__(self, root: Path) -> None:
-        self.pairset = Pairset.open(root)
-        table = self.pairset.table("samples", ["shard", "offset", "size"])
-        self.rows = list(
-            zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-        )
-        self.files = {
-            shard: open(self.pairset.shard_url(shard), "rb")
-            for shard in {row[0] for row in self.rows}
-        }
-
-    def tensor(self, sample: int) -> torch.Tensor:
-        """Read, decode and transform one image."""
-        shard, offset, size = self.rows[sample]
-        self.files[shard].seek(offset)
-        return TRANSFORM(Image.open(io.BytesIO(self.files[shard].read(size))).convert("RGB"))
-
-
-def limit(images: Bytes, batches: list[list[int]]) -> None:
-    """Decode the images of each batch, nothing else."""
+def limit(
+    images: list[bytes], decode: peers.Decode, batches: list[list[int]], size: int
+) -> tuple[int, int]:
+    """Decode the images of each batch and write them into its tensor, nothing else."""
     for ids in batches:
-        torch.stack([images.tensor(sample) for sample in ids])
+        write_together((decode(images[sample]) for sample in ids), len(ids))
+    return len(batches) * size, sum(map(len, batches))
 
 
-def packed(folder: Path) -> int:
-    """Decode all images of every pair of the exported shards; return the pairs."""
-    tars = [str(path) for path in sorted(folder.glob("*.tar"))]
-    count = 0
-    for pair in wds.WebDataset(tars, shardshuffle=False):
-        found = [pair[name] for name in (*PLACES, *(p.replace("jpg", "png") for p in PLACES))
-                 if name in pair]  # fmt: skip
-        torch.stack([TRANSFORM(Image.open(io.BytesIO(data)).convert("RGB")) for data in found])
-        count += 1
-    return count
+def peer(loop: Callable[[], Iterable[torch.Tensor]], batch: int) -> tuple[int, int]:
+    """Run one epoch of a peer, in batches."""
+    pairs, held = 0, []
+    for pair in loop():
+        held.append(pair)
+        if len(held) == batch:
+            pairs += len(torch.stack(held))
+            held = []
+    return pairs, pairs * len(peers.PLACES)
 
 
-def hub_rows(root: Path, images: Bytes) -> Iterator[torch.Tensor]:
-    """Stream rows with Hugging Face datasets, and read the images of each."""
-    files = [str(path) for path in images.pairset.files("pairs")]
-    rows = load_dataset("parquet", data_files=files, split="train", streaming=True,
-                        cache_dir=str(root / "cache"))  # fmt: skip
-    for row in rows:
-        ids = [row["anchor_id"], *row["positive_ids"], *row["negative_ids"]]
-        yield torch.stack([images.tensor(sample) for sample in ids if sample >= 0])
+def arms(folder: Path, root: Path, px: int, batch: int) -> dict[str, Arm]:
+    """Return the loops by name; what is not installed is left out."""
+    transform = ImageTransform(px)
+    decode, pairs = peers.decoder(transform), peers.PairBytes(root)
+    found: dict[str, Arm] = {}
+    plain = {"batch_size": batch, "transform": transform, "drop_last": True}
+    orders = {
+        "global": {"order": "global"},
+        "clusters": {"order": "clusters", "clusters": max(1, batch // 32)},
+    }
+    for name, order in orders.items():
+        seen: list[list[int]] = []
+        found[f"PairStream, {name}"] = partial(ours, root, {**plain, **order}, seen)
+        found[f"decode limit, {name}"] = partial(limit, pairs.images, decode, seen, batch)
+    loops: dict[str, Callable[[], Iterable[torch.Tensor]]] = {
+        "webdataset (our export)": partial(peers.webdataset_loop, folder / "packed", decode)
+    }
+    if find_spec("streaming"):
+        peers.write_mds(pairs, folder / "mds")
+        loops["MDS"] = partial(peers.mds_loop, folder / "mds", decode, batch)
+    if find_spec("litdata"):
+        peers.write_litdata(pairs, folder / "litdata")
+        loops["litdata"] = partial(peers.litdata_loop, folder / "litdata", decode)
+    if find_spec("datasets"):
+        peers.write_rows(pairs, folder / "rows")
+        loops["datasets"] = partial(peers.datasets_loop, folder / "rows", decode)
+    found |= {name: partial(peer, loop, batch) for name, loop in loops.items()}
+    return found
+
+
+def measure(loops: dict[str, Arm], rounds: int) -> dict[str, tuple[float, float]]:
+    """Return pairs a CPU second and images a pair of each loop; the loops take turns."""
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    each: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            begun = time.process_time()
+            pairs, images = loop()
+            rates[name].append(pairs / (time.process_time() - begun))
+            each[name] = images / pairs
+    return {name: (statistics.median(found), each[name]) for name, found in rates.items()}
 
 
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=1500)
-    parser.add_argument("--px", type=int, default=256)
+    parser.add_argument("images", nargs="?", type=Path, help="folder of JPEGs")
+    parser.add_argument("--count", type=int, default=2500)
+    parser.add_argument("--px", type=int, default=224)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        root = make(folder, asked.images, asked.px)
-        images = Bytes(root)
-        clock = time.process_time
-        begun = clock()
-        pairs, decoded, batches = ours(root, asked.batch)
-        rates = {"PairStream": (pairs / (clock() - begun), decoded / pairs)}
-        begun = clock()
-        limit(images, batches)
-        rates["decode limit"] = (pairs / (clock() - begun), decoded / pairs)
-        begun = clock()
-        count = packed(folder / "packed")
-        rates["webdataset, packed pairs"] = (count / (clock() - begun), len(PLACES))
-        begun = clock()
-        count = sum(1 for _ in hub_rows(folder, images))
-        rates["datasets, images by hand"] = (count / (clock() - begun), len(PLACES))
+        corpus = take(asked.images, folder, asked.count, asked.px)
+        images = len(list(corpus.iterdir()))
+        root = make(folder, corpus, images, asked.batch)
+        rates = measure(arms(folder, root, asked.px, asked.batch), asked.rounds)
         sizes = [sum(f.stat().st_size for f in place.rglob("*.tar")) for place in
                  (root / "images", folder / "packed")]  # fmt: skip
-    mine = rates["PairStream"][0]
-    print(f"{asked.images} images of {asked.px} px, batch {asked.batch}, P = 1, K = 4, one process")
-    print("| loop | pairs/CPU s | images a pair | PairStream / this |\n|---|---|---|---|")
+    best = max(rates[loop][0] for loop in rates if "PairStream" not in loop and "limit" not in loop)
+    print(f"{images} images, {asked.px} px, batch {asked.batch}, P = 1, K = 4, one process")
+    print("| loop | pairs/CPU s | images a pair | images/CPU s | of its limit | x best peer |")
+    print("|---|---|---|---|---|---|")
     for loop, (rate, each) in rates.items():
-        print(f"| {loop} | {rate:,.0f} | {each:.2f} | {mine / rate:.2f} |")
-    print(
-        f"\nImages on the disk: {sizes[0] / 1e6:.1f} MB by reference, "
-        f"{sizes[1] / 1e6:.1f} MB packed"
-    )
+        other = rates.get(loop.replace("PairStream", "decode limit"))
+        own = f"{rate / other[0]:.2f}" if other and "PairStream" in loop else ""
+        cells = (loop, f"{rate:,.0f}", f"{each:.2f}", f"{rate * each:,.0f}", own)
+        print(f"| {' | '.join(cells)} | {rate / best:.2f} |")
+    mega = [f"{size / 1e6:.1f} MB" for size in sizes]
+    print(f"\nImages on the disk: {mega[0]} by reference, {mega[1]} packed")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ _TRUNCATED_WORDS = (
 _TRUNCATED_ERRORS = (EOFError, struct.error, IndexError)
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Image.Image:
     """Decode a picture to RGB, upright.
 
     The first frame of an animation is taken, EXIF rotation is applied, transparent pixels stand
@@ -106,6 +106,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Args:
         data: the whole file.
         max_pixels: a larger picture is refused before it is decoded.
+        at_least: a JPEG may come at 1/2, 1/4 or 1/8 of its size, as long as no side is shorter
+            than this, pixels; None: as large as it is.
 
     Returns:
         Image of mode "RGB", 8 bits a channel.
@@ -116,6 +118,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     kind, image = _open(data, max_pixels)
 
     def load() -> Image.Image:
+        if at_least is not None and kind.ext == "jpg":
+            image.draft(None, (at_least, at_least))  # pyright: ignore[reportArgumentType]
         image.load()
         return _upright(_to_rgb(image), _turn(kind, image))
 

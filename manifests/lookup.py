@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .errors import DataError
 from .pairset import Pairset
+from .schema import NO_ID
 from .tables import open_parquet
 
 _NEAREST = 5
@@ -73,6 +75,15 @@ def find_key(pairset: Pairset, key: str) -> int:
     raise DataError(f"{pairset.root} has no sample {key!r}. Nearest keys: {near or 'none'}.")
 
 
+def ids_of_keys(pairset: Pairset, keys: Sequence[str]) -> np.ndarray:
+    """Return the sample_id of each key, int64 [n]; -1 for a key that no sample has."""
+    wanted, found = pa.array(sorted(set(keys)), pa.string()), dict[str, int]()
+    for table in pairset.tables("samples", ["sample_id", "key"]) if len(wanted) else ():
+        rows = table.filter(pc.call_function("is_in", [table["key"]], pc.SetLookupOptions(wanted)))
+        found |= zip(rows["key"].to_pylist(), rows["sample_id"].to_pylist(), strict=True)
+    return np.array([found.get(key, NO_ID) for key in keys], np.int64)
+
+
 def nearest_keys(pairset: Pairset, key: str, count: int = _NEAREST) -> list[str]:
     """Return the keys that share most characters with `key` at their start and end, any case."""
     wanted = key.casefold()
@@ -103,11 +114,29 @@ def rows_of_anchor(pairset: Pairset, table: str, anchor_id: int) -> list[dict[st
 
 def rows_of(pairset: Pairset, table: str, column: str, value: int) -> list[dict[str, Any]]:
     """Return the rows of a table with a number in a column, in order."""
-    found: list[dict[str, Any]] = []
-    for block in _groups_with(pairset, table, column, value, None):
+    return table_of(pairset, table, column, value).to_pylist()
+
+
+def table_of(
+    pairset: Pairset, table: str, column: str, value: Any, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the rows of a table with a value in a column, in order.
+
+    Args:
+        pairset: opened.
+        table: its name.
+        column: that is compared.
+        value: a number or a text.
+        columns: to read, `column` among them; None for all.
+    """
+    with open_parquet(pairset.files(table)[0]) as file:
+        schema = file.schema_arrow
+    empty = schema.empty_table()
+    found = [empty.select(list(columns)) if columns else empty]
+    for block in _groups_with(pairset, table, column, value, columns):
         places = np.flatnonzero(block[column].to_numpy() == value)
-        found += block.take(pa.array(places)).to_pylist()
-    return found
+        found.append(block.take(pa.array(places)))
+    return pa.concat_tables(found)
 
 
 def _groups_with(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,11 +28,16 @@ SCRATCH = ".tmp-"
 """What every scratch name contains."""
 _TRIES = 3
 _WAIT_S = 0.5
-_FINAL = (
+FINAL = (
     *(FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, EOFError),
     CurateError,
 )
 """Errors that another try cannot mend."""
+
+
+def scratch_name(target: Path) -> Path:
+    """Return a name beside a file or folder that nobody else writes to."""
+    return target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
 def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
@@ -41,7 +47,7 @@ def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
         ResourceError: the disk is full; what was finished before is untouched.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch = scratch_name(target)
     try:
         with _space_for(target):
             write(scratch)
@@ -60,7 +66,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
     Raises:
         ResourceError: the disk is full; what was finished before is untouched.
     """
-    folder = beside.with_name(f"{beside.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    folder = scratch_name(beside)
     folder.mkdir(parents=True)
     try:
         with _space_for(beside):
@@ -110,7 +116,7 @@ def sweep_scratch(folder: Path) -> int:
 def link_or_copy(source: Path, target: Path) -> None:
     """Give a finished file a second name; copy it where the file system has no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f"{target.name}{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch = scratch_name(target)
     try:
         os.link(source, scratch)
     except OSError:
@@ -130,14 +136,20 @@ def local_path(url: str) -> Path:
     return Path(url)
 
 
-def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+def filesystem(
+    url: str, options: Mapping[str, Any] | None = None
+) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a URL and the path inside it.
+
+    Args:
+        url: of a file.
+        options: fsspec's `storage_options`; fsspec's own config and the environment by default.
 
     Raises:
         DataError: no package for this protocol is installed; the text names the extra.
     """
     try:
-        fs, path = fsspec.core.url_to_fs(url)
+        fs, path = fsspec.core.url_to_fs(url, **(options or {}))
     except (ImportError, ValueError) as error:
         protocol = url.split("://", 1)[0]
         raise DataError(
@@ -159,14 +171,22 @@ def retrying(url: str, read: Callable[[], T]) -> T:
     while True:
         try:
             return read()
-        except _FINAL:
+        except FINAL:
             raise
         except Exception as error:
             # Every store's client raises classes of its own, so nothing narrower would do.
             if attempt == _TRIES:
                 raise OSError(f"{url}: {type(error).__name__}: {error}") from error
-            time.sleep(_WAIT_S * 3 ** (attempt - 1))
+            time.sleep(backoff_s(attempt))
             attempt += 1
+
+
+def backoff_s(attempt: int) -> float:
+    """Return how long to wait after a failed attempt 1, 2, ..., seconds: longer each time.
+
+    Half of it is by chance, so that many processes do not come back at once.
+    """
+    return _WAIT_S * 3 ** (attempt - 1) * random.uniform(0.5, 1.0)
 
 
 def read_bytes(url: str, offset: int = 0, size: int | None = None) -> bytes:

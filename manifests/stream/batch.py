@@ -16,6 +16,7 @@ from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .picks import draw_start, pick_negatives, pick_positives
 from .schedules import accepted_groups
+from .together import empty_batch, together
 
 
 @dataclass(frozen=True)
@@ -296,13 +297,14 @@ def complete(
     }
     soft = ("soft_ids", "soft_targets")
     arrays |= {name: columns[name][rows] for name in soft if name in columns.arrays}
+    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return PairBatch(
         images=stacked,
         bad_images=int((~read).sum()),
         assets=asset.shape[1],
         mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
         **(_texts(columns, good, padding, rows) if settings.captions else {}),
-        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        **tensors,
     )
 
 
@@ -316,7 +318,9 @@ def _stack(images: list[Tensor], multiple: int) -> Tensor:
     if not images:  # nobody knows the shape that they would have had
         return torch.zeros(0, 3, 1, 1)
     many = -(-len(images) // multiple) * multiple
-    out = images[0].new_empty(many, *images[0].shape)
+    if many == len(images):
+        return together(images)
+    out = empty_batch(images[0], many)
     torch.stack(images, out=out[: len(images)])
     out[len(images) :] = 0
     return out

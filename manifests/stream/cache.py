@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import mmap
 import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from ..errors import ResourceError
 from ..fingerprint import fingerprint
 from ..pairset import Pairset
 from .columns import Columns, Request, build, estimate_bytes
+from .locks import locked
 
 _LOG = logging.getLogger("curate.stream")
 _NAMES = "columns.json"
@@ -50,7 +48,7 @@ def load_columns(
         _LOG.info("columns: %.1f MB in memory", size / 1e6)
         return build(pairset, request)
     folder = cache_folder(pairset, cache) / cache_name(pairset, request)
-    with _locked(folder):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             _LOG.info("columns: written once to %s", folder)
             _check_space(folder.parent, estimate_bytes(pairset, request))
@@ -96,9 +94,7 @@ def cache_name(pairset: Pairset, request: Request) -> str:
 
 def _write(folder: Path, pairset: Pairset, request: Request) -> None:
     # The folder gets its name only when it is whole, so a killed writer leaves nothing to trust.
-    scratch = folder.with_name(
-        f"{folder.name}{storage.SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    )
+    scratch = storage.scratch_name(folder)
     scratch.mkdir(parents=True)
 
     def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -135,18 +131,3 @@ def _check_space(folder: Path, size: int) -> None:
             f"{folder}: {size / 1e9:.1f} GB are needed for a stream's columns, {free / 1e9:.1f} GB "
             "are free. Give another folder (cache=... or $CURATE_CACHE) or a larger memory_budget."
         )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process of the machine build a folder while the other ranks wait for it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: each rank builds, the first rename stands
-        yield
-        return
-    with (folder.parent / f"{folder.name}.lock").open("w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: as above
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -28,6 +28,8 @@ from .extras import extra_bytes, read_extras
 from .rows import Allocate, cluster_codes, sort_by_cluster, sort_by_split
 from .schedules import read_schedules, schedule_bytes
 
+_DIGEST = 32
+
 
 @dataclass(frozen=True)
 class Request:
@@ -37,11 +39,13 @@ class Request:
         captions: whether the first caption of each sample is read.
         groups: columns of `samples` in which equality means "never contrast".
         clusters: whether pairs are walked by cluster; needs `has_clusters`.
+        digests: whether the sha256 of each image is read.
     """
 
     captions: bool = False
     groups: tuple[str, ...] = ("group_id",)
     clusters: bool = False
+    digests: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Columns:
     after the other, and split_starts [S + 1]; cluster int32 [M], -1 for none, [0] where nothing
     clustered the corpus; when asked for cluster_rows [M] and cluster_starts (see
     `rows.sort_by_cluster`); and the extra columns (see `extras.read_extras`).
-    samples: shard (code), offset, size [N + G]; groups int64 [N + G, C] (-1 equals nothing), where
+    samples: shard (code), offset, size [N + G]; sha256 uint8 [N + G, 32] (zeros where nobody knows
+    it), when asked for; groups int64 [N + G, C] (-1 equals nothing), where
     the last G rows are the generated pictures of `assets`: asset a is row N + a;
     caption_starts [N + 1] and caption_bytes, when asked for; and what `schedules.read_schedules`
     adds.
@@ -155,6 +160,7 @@ def estimate_bytes(pairset: Pairset, request: Request) -> int:
     total += extra_bytes(pairset, request.captions)
     total += counts.get("assets", 0) * (20 + 8 * len(request.groups))
     total += schedule_bytes(pairset)
+    total += request.digests * _DIGEST * (counts["samples"] + counts.get("assets", 0))
     if request.captions:
         total += counts["samples"] * 8 + sum(map(_caption_bytes, pairset.files("samples")))
     return total
@@ -247,6 +253,8 @@ def _read_samples(pairset: Pairset, request: Request, shards: _Codes, allocate: 
         for name, array in places.items():
             array[span] = table[name].to_numpy()
     groups[rows - assets :] = NO_ID
+    if request.digests:
+        _read_digests(pairset, rows - assets, allocate("sha256", (rows, _DIGEST), np.uint8))
     if request.captions:
         _read_captions(pairset, allocate)
 
@@ -255,6 +263,16 @@ def _group(column: pa.ChunkedArray, codes: _Codes) -> np.ndarray:
     if pa.types.is_integer(column.type):
         return pc.fill_null(column, NO_ID).to_numpy()
     return codes.of(column)
+
+
+def _read_digests(pairset: Pairset, samples: int, out: np.ndarray) -> None:
+    tables = {"samples": 0, **({"assets": samples} if len(out) > samples else {})}
+    for table, low in tables.items():
+        for start, block in _blocks(pairset, table, ["sha256"]):
+            unknown = "0" * 2 * _DIGEST
+            text = "".join(value or unknown for value in block["sha256"].to_pylist())
+            found = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, _DIGEST)
+            out[low + start : low + start + len(found)] = found
 
 
 def _read_captions(pairset: Pairset, allocate: Allocate) -> None:

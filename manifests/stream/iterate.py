@@ -36,7 +36,7 @@ class Batches(Iterator[PairBatch]):
     def __next__(self) -> PairBatch:
         if not self._left:
             raise StopIteration
-        batch = self._stream.batch(self._order, self._left[0], self._budget)
+        batch = self._stream.batch(self._order, self._left[0], self._budget, self._left[1:])
         self._left = self._left[1:]
         if not self._left:
             self._stream.finished = self._epoch

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from .batch import Settings as Held
 from .budget import FailureBudget
 from .order import OrderSettings
+from .store import ImageStore
 from .topology import check_ranks, found_ranks, launched_ranks
 from .transform import ImageTransform, Transform
 
@@ -73,6 +74,8 @@ class StreamSettings:
         memory_budget: bytes of columns a process holds (256 MB: about two million pairs and two
             seconds); beyond it they are mapped from files, which are written once.
         cache: folder for those files; see `manifests.stream.columns`.
+        store: where the images are and how they are read: a cache of remote shards, retries,
+            checksums; see `ImageStore`.
     """
 
     root: str | Path
@@ -96,6 +99,7 @@ class StreamSettings:
     schedule_batches: int | None = None
     memory_budget: int = 256 << 20
     cache: str | Path | None = None
+    store: ImageStore = field(default_factory=ImageStore)
     plan: str | None = None
     window: int = 64
     clusters: int | None = None

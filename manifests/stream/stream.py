@@ -8,7 +8,7 @@ epoch, G) alone, every rank has the same number of them, and a place is one inte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import PairsetError, StateMismatch, StreamError, UsageError
 from ..pairset import Pairset
-from .batch import PairBatch, complete, compose
+from ..tables import ROW_GROUP_ROWS
+from .batch import Composition, PairBatch, Settings, complete, compose
 from .budget import FailureBudget
 from .cache import load_columns
 from .columns import Columns, Request, has_clusters
@@ -86,6 +87,8 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
                 f"{f' of split {self.split!r}' if self.split else ''}: not one batch. "
                 "Take a smaller batch_size, or drop_last=False."
             )
+        if self.store.cache is not None and self.ranks()[0] == 0:
+            self.images.warn_of_small_cache(self._window())
         mixed = self.mixing() if self.ranks()[0] == 0 else None
         if mixed is not None:
             mixed.log(self.ordered().name, meant=self.order in ("clusters", "plan"))
@@ -109,7 +112,8 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
         """The columns that the stream reads at random; opened once a process."""
         if self._columns is None:
             groups = tuple(self.pairset.manifest.get("mask_groups") or ("group_id",))
-            request = Request(self.captions, groups, self.order == "clusters")
+            wants = (self.order == "clusters", self.store.verify)
+            request = Request(self.captions, groups, *wants)
             self._columns = load_columns(self.pairset, request, self.memory_budget, self.cache)
         return self._columns
 
@@ -117,7 +121,8 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
     def images(self) -> ImageSource:
         """Images by sample id; opened once a process."""
         if self._images is None:
-            self._images = ImageSource.of(self.pairset, self.columns, self.transform, self.seed)
+            given = (self.transform, self.seed, self.store)
+            self._images = ImageSource(self.pairset, self.columns, *given)
         return self._images
 
     def __len__(self) -> int:
@@ -145,32 +150,59 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
             starts = self.columns.clusters_of(self.split)[1]
         return self.ordered().of(self.seed, epoch, self.pairs, starts)
 
-    def batch(self, order: Order, number: int, budget: FailureBudget) -> PairBatch:
+    def batch(
+        self, order: Order, number: int, budget: FailureBudget, later: Sequence[int] = ()
+    ) -> PairBatch:
         """Return this rank's part of a global batch of an epoch.
+
+        Args:
+            order: of the epoch.
+            number: of the batch.
+            budget: of images that may be bad.
+            later: numbers of the batches that will be asked for next.
 
         Raises:
             StreamError: an image cannot be read and is not to be lived with.
         """
+        make, rows = self._maker(order, number)
+        plan = make(rows)
+        for other in later[: self.images.ahead]:
+            made, its = self._maker(order, other)
+            self.images.expect(made(its).sample_id)
+        load = partial(self.images.load, epoch=order.epoch, budget=budget)
+        images, replaced = load(plan.sample_id), None
+        if self.on_bad_image == "replace":
+            replace = Replacement(make, load, self._rows(), self.seed, order.epoch)
+            plan, images, replaced = replace(plan, images)
+        return complete(self.columns, plan, images, self._held(), replaced)
+
+    def _held(self) -> Settings:
+        return self.held(self.pairset.counts.get("A", 0))
+
+    def _maker(
+        self, order: Order, number: int
+    ) -> tuple[Callable[[np.ndarray], Composition], np.ndarray]:
+        """Return what makes the composition of rows in the place of a batch, and its rows."""
         rank, world = self.ranks()
         local = self.batch_size // world
         positions = number * self.batch_size + rank * local + np.arange(local)
-        rows, settings = self._rows(), self.held(self.pairset.counts.get("A", 0))
         progress = self.progress_at(order.epoch, number)
         make = partial(
             compose,
             self.columns,
             valid=positions < self.pairs,
-            settings=settings,
+            settings=self._held(),
             epoch=order.epoch,
             progress=progress,
         )
-        load = partial(self.images.load, epoch=order.epoch, budget=budget)
-        plan = make(rows[order.ordinals(positions % self.pairs)])
-        images, replaced = load(plan.sample_id), None
-        if self.on_bad_image == "replace":
-            replace = Replacement(make, load, rows, self.seed, order.epoch)
-            plan, images, replaced = replace(plan, images)
-        return complete(self.columns, plan, images, settings, replaced)
+        return make, self._rows()[order.ordinals(positions % self.pairs)]
+
+    def _window(self) -> np.ndarray | None:
+        """Return the rows of the first window of an epoch; None where that is all rows."""
+        many = self.window * ROW_GROUP_ROWS
+        if self.order != "block" or many >= self.pairs:
+            return None
+        return self._rows()[self.order_of(0).ordinals(np.arange(many))]
 
     def mixing(self, epoch: int = 0) -> Mixing | None:
         """Measure how an epoch's batches mix clusters; None where nothing clustered the corpus."""
