@@ -13,6 +13,8 @@ packed into tars. Beside it, from the tars:
                 sidecar: what that tool does with a download
 
 CPU seconds of the process, so that other work on the machine matters less; ratios are what counts.
+
+Quick: --images 300 --px 128
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "hard exclude_label": {"ranks": (5, 64), "max_ratio": 0.95, "exclude_label": True},
     "quantile": {"ranks": (5, 64), "quantiles": QUANTILES},
     "zones": {"low": THRESHOLD, "high": HIGH},
+    "attribute": {"equal": ["location"]},
+    "sequence": {"window_s": 5.0, "reach": 8},
+    "sequence reach 32": {"window_s": 5.0, "reach": 32},
     "consensus": {"k": 16, "count": 5},
     "consensus z": {"k": 16, "count": 5, "normalise": "z"},
 }

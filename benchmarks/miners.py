@@ -7,6 +7,8 @@ The graphs are random but shaped like real ones (falling similarities, different
 spaces), and stand in .npy files like the artifacts. Miners are found through the registry, so a
 new one is timed without a change here; one that needs more than this corpus has says what. Loop
 and SQL must find the same edges; they are timed on fewer anchors where they are slow.
+
+Quick: --samples 8192 --k 32 --dim 32
 """
 
 from __future__ import annotations
@@ -27,12 +29,22 @@ from miner_references import CAPTIONS, GRAPH, LOOPS, SETTINGS, SQL, Pairs, datab
 from curate.manifests.vectors import GraphStore, Rows, VectorStore, starts_of
 from curate.pipeline.config import MINERS
 from curate.stages import registry
-from curate.stages.mining.base import TAKEN, Block, EdgeLists, LabelSets, Miner
+from curate.stages.mining.base import (
+    TAKEN,
+    Block,
+    Clusters,
+    EdgeLists,
+    LabelSets,
+    Miner,
+    RowIndex,
+)
 from curate.stages.mining.columns import Columns
 from curate.stages.mining.prepare import StoredRows
 
 PART = 8192
 CLASSES = 1000
+FRAMES = 256
+"""Frames of one camera."""
 LOOPED = 2048
 
 
@@ -44,11 +56,43 @@ class Corpus:
     graphs: Mapping[str, GraphStore]
     vectors: Mapping[str, VectorStore]
     columns: Columns
+    clusters: Mapping[str, Clusters]
 
     @property
     def count(self) -> int:
         """Number of samples."""
         return self.columns.count
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """One set of clusters of one level: the labels, and a random accept rank."""
+
+    name: str
+    codes: np.ndarray
+    ranks: np.ndarray
+    columns: Columns
+
+    @property
+    def ranked(self) -> int:
+        """All samples."""
+        return len(self.codes)
+
+    def take(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return clusters."""
+        return np.where(ids == -1, -1, self.codes[ids].astype(np.int64))
+
+    def confidence(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return 1."""
+        return np.ones(np.shape(ids), np.float32)
+
+    def accept_rank(self, ids: np.ndarray, level: int = 0) -> np.ndarray:
+        """Return accept ranks."""
+        return np.where(ids == -1, -1, self.ranks[ids])
+
+    def members(self, level: int = 0) -> RowIndex:
+        """Return the index of the labels."""
+        return self.columns.rows_with("label", "split", "group_id")
 
 
 def make_corpus(folder: Path, count: int, k: int, dim: int) -> Corpus:
@@ -63,13 +107,8 @@ def make_corpus(folder: Path, count: int, k: int, dim: int) -> Corpus:
                 np.save(path, array)
                 names.setdefault(f"{space}-{name}", []).append(path)
     rows = {name: Rows(tuple(paths), starts_of(sizes)) for name, paths in names.items()}
-    label = rng.integers(0, CLASSES, count).astype(np.int32)
-    coded = {
-        "label": label,
-        "split": np.zeros(count, np.int32),
-        "group_id": np.arange(count, dtype=np.int32),
-    }
-    sets = LabelSets(np.arange(count + 1), label, CLASSES)
+    columns = _columns(rng, count)
+    ids = columns.coded["label"]
     return Corpus(
         folder,
         {
@@ -79,8 +118,28 @@ def make_corpus(folder: Path, count: int, k: int, dim: int) -> Corpus:
             for space in ("image", "caption")
         },
         {space: VectorStore(space, rows[f"{space}-vectors"]) for space in ("image", "caption")},
-        Columns(count, coded, {"labels": sets}),
+        columns,
+        {"image": Clustered("image", ids, rng.permutation(count), columns)},
     )
+
+
+def _columns(rng: np.random.Generator, count: int) -> Columns:
+    """Return labels, and attributes of cameras that take a frame a second, in bursts."""
+    label = rng.integers(0, CLASSES, count).astype(np.int32)
+    camera = np.arange(count, dtype=np.int32) // FRAMES
+    coded = {
+        "label": label,
+        "split": np.zeros(count, np.int32),
+        "group_id": np.arange(count, dtype=np.int32),
+        "attr_location": camera,
+    }
+    numbered = {
+        "attr_time": np.arange(count) % FRAMES * 2.0 + 1.6e9,
+        "attr_lat": np.sin(camera) * 60,
+        "attr_lon": np.cos(camera * 7.0) * 170,
+    }
+    sets = LabelSets(np.arange(count + 1), label, CLASSES)
+    return Columns(count, coded, {"labels": sets}, numbered)
 
 
 def _part(
@@ -111,6 +170,7 @@ def block_of(corpus: Corpus, anchors: np.ndarray) -> Block:
         graphs=corpus.graphs,
         vectors=corpus.vectors,
         positives=EdgeLists(positives, ones, ones),
+        clusters=corpus.clusters,
         false_negatives=EdgeLists(false, sims[:, 5:13], sims[:, 5:13]),
         negatives=EdgeLists.none(len(anchors)),
         thresholds={name: {"eliminate": 0.8, "attract": 0.9} for name in (GRAPH, CAPTIONS)},

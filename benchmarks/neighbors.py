@@ -6,6 +6,8 @@ Both sides search the same float16 vectors for the same queries in one run. Ours
 whose bytes do not depend on threads or batches: every similarity is computed again pair by pair,
 ties are ordered by id, and rows that a product cannot decide are searched again. Plain FAISS does
 none of that. Recall is that of the first `k` ids, without the row itself, against float64.
+
+Quick: --rows 4000 12000 --dim 128 --queries 1024
 """
 
 from __future__ import annotations

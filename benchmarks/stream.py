@@ -23,6 +23,8 @@ versions of what curate uses, so give them an environment of their own that sees
     python -c "import site; print(site.getsitepackages()[0])" > own.pth
     mv own.pth peers/lib/python3.*/site-packages/
     peers/bin/pip install mosaicml-streaming litdata
+
+Quick: --count 200 --px 128 --batch 64 --rounds 1
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,19 @@ from .assets import assets_between, has_assets, quantile
 from .explain_clusters import ClusterWords
 from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
-from .schema import ATTRIBUTE_PREFIX, NO_ID, Reason, Role
+from .reasons import cuts_of, rank_of, refusal, similarity_of
+from .schema import ATTRIBUTE_PREFIX, NO_ID, Role
 from .verdicts import ending, verdicts_about
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
-_RATIO_FLOOR = 0.1
-"""Below this similarity of the positive, `hard` holds its ratio as a margin."""
 
 Edge = Mapping[str, Any]
 Settings = Mapping[str, Any]
 
 
-def explain(root: str | Path, key: str) -> dict[str, Any]:
-    """Return every edge of the anchor `key`, and the row that came of them.
+def explain(root: str | Path | Pairset, key: str | int) -> dict[str, Any]:
+    """Return every edge of the anchor `key` (or of a sample_id), and the row that came of them.
 
     Returns:
         JSON: key, sample_id, sample (caption, label, split, group_id), duplicates (keys of its
@@ -38,11 +37,11 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
         DataError: no sample has this key; the text names the nearest.
         PairsetError: there is no pairset.
     """
-    pairset = Pairset.open(root)
-    anchor = find_key(pairset, key)
+    pairset = root if isinstance(root, Pairset) else Pairset.open(root)
+    anchor = find_key(pairset, key) if isinstance(key, str) else key
     edges = rows_of_anchor(pairset, "edges", anchor)
     pair = next(iter(rows_of_anchor(pairset, "pairs", anchor)), None)
-    places = _places(pairset, pair)
+    places = places_of(pairset, pair)
     others = [edge["other_id"] for edge in edges if edge["other_id"] is not None]
     others += [place["sample_id"] for place in places]
     recipes = [item for item in (pair or {}).get("synthetic", ()) if item["a_id"] != NO_ID]
@@ -61,7 +60,7 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     for place in places:
         place["key"] = samples[place["sample_id"]]["key"]
     return {
-        "key": key,
+        "key": samples[anchor]["key"],
         "sample_id": anchor,
         "sample": {name: samples[anchor][name] for name in _SHOWN},
         "duplicates": _duplicates(pairset, anchor, int(samples[anchor]["group_id"])),
@@ -82,7 +81,8 @@ def explain(root: str | Path, key: str) -> dict[str, Any]:
     }
 
 
-def _places(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
+def places_of(pairset: Pairset, pair: Edge | None) -> list[dict[str, Any]]:
+    """Return the filled places of a row of `pairs`: role, sample_id, and miner, score, weight."""
     if pair is None:
         return []
     kinds = pairset.manifest["kinds"]
@@ -174,40 +174,38 @@ def _zone_from(pairset: Pairset, edge: Edge, settings: Settings) -> float | None
 def _why(edge: Edge, settings: Settings, anchor: Edge, other: Edge, in_row: bool) -> str:
     """Say in one sentence why an edge was taken or refused, with its numbers."""
     if edge["role"] == Role.REFUSED:
-        reason = _REFUSALS.get(edge["reason"])
-        text = reason(edge, settings, anchor, other) if reason else edge["reason"]
-        return f"refused: {text}"
+        return f"refused: {refusal(edge, settings, anchor, other)}"
     text = said_of(edge, settings, anchor, other) or _taken(edge, settings, other)
     masks = edge["role"] != Role.FALSE_NEGATIVE or edge["action"] in ("eliminate", "attract")
     return text if in_row or not masks else f"{text}; its row had no place left"
 
 
 def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
-    where = f"{_rank(edge)} in {edge['space']}" if edge["space"] else ""
+    where = f"{rank_of(edge)} in {edge['space']}" if edge["space"] else ""
     if settings.get("k1") is not None:
-        where = f"{_rank(edge)} of {edge['space']} after re-ranking"
+        where = f"{rank_of(edge)} of {edge['space']} after re-ranking"
     if edge["role"] == Role.FALSE_NEGATIVE:
         limit = settings.get("threshold")
         above = f" >= {limit:.4f}" if isinstance(limit, int | float) else ""
         if edge["positive_similarity"] is not None and settings.get("margin") is not None:
             cut = edge["positive_similarity"] - settings["margin"]
             above = f" > {cut:.4f}, its positive's similarity less the margin"
-        found = f"{edge['action']}: {_similarity(edge)}{above}"
+        found = f"{edge['action']}: {similarity_of(edge)}{above}"
         more = (where, explain_clusters.shared(settings), explain_clusters.accepted(edge, settings))
         return ", ".join([found, *(text for text in more if text)])
     if edge["role"] == Role.SOFT:
-        return f"soft target: {edge['weight']:.4f} of it ({_similarity(edge)}, {where})"
+        return f"soft target: {edge['weight']:.4f} of it ({similarity_of(edge)}, {where})"
     if edge["asset"]:
         since = f", from progress {edge['valid_from']:.2f} on" if edge["valid_from"] else ""
         band = f"{settings['min_similarity']:.4f} to {settings['max_similarity']:g}"
         made = other["asset"].get("recipe", "")
-        return f"positive: generated, {_similarity(edge)} within {band}{since}; recipe {made}"
+        return f"positive: generated, {similarity_of(edge)} within {band}{since}; recipe {made}"
     if edge["role"] == Role.NEGATIVE and edge["text"]:
         return "negative: a caption that is wrong for the anchor"
     if edge["role"] == Role.NEGATIVE:
-        cut = _cuts(edge, settings)
+        cut = cuts_of(edge, settings)
         limits = " and ".join(f"<= {text}" for text in cut.values())
-        found = f"negative: {_similarity(edge)}, {where}" if where else "negative: drawn"
+        found = f"negative: {similarity_of(edge)}, {where}" if where else "negative: drawn"
         found = f"{found}, {limits}" if limits else found
         return f"{found}{_terms(edge)}"
     both = explain_clusters.shared(settings)
@@ -219,9 +217,11 @@ def _taken(edge: Edge, settings: Settings, other: Edge) -> str:
         return "positive: another view of itself" if own else f"positive: a sample{label}"
     if settings.get("spaces"):
         joined = f"{edge['corrected_similarity']:.4f} over {' and '.join(settings['spaces'])}"
-        return f"positive: {_rank(edge)} by agreement, {joined}; {_similarity(edge)}"
+        return f"positive: {rank_of(edge)} by agreement, {joined}; {similarity_of(edge)}"
     mutual = ", mutual" if settings.get("mutual") else ""
-    return ", ".join([f"positive: {_similarity(edge)}, {where}{mutual}", *([both] if both else [])])
+    return ", ".join(
+        [f"positive: {similarity_of(edge)}, {where}{mutual}", *([both] if both else [])]
+    )
 
 
 def _terms(edge: Edge) -> str:
@@ -229,128 +229,6 @@ def _terms(edge: Edge) -> str:
     weight = f", weight {edge['weight']:.3f}" if edge["weight"] != 1 else ""
     later = f", from {edge['valid_from']:.0%} of training on" if edge["valid_from"] > 0 else ""
     return weight + later
-
-
-def _rank(edge: Edge) -> str:
-    return f"rank {edge['rank']}"
-
-
-def _similarity(edge: Edge) -> str:
-    value, corrected = edge["similarity"], edge["corrected_similarity"]
-    text = "no similarity" if value is None else f"similarity {value:.4f}"
-    return text if corrected is None else f"{text} (corrected {corrected:.4f})"
-
-
-def _cuts(edge: Edge, settings: Settings) -> dict[str, str]:
-    """Return the upper limits that a hard negative was held against, in words."""
-    positive = edge["positive_similarity"]
-    found = {}
-    if positive is not None and settings.get("max_ratio") is not None:
-        ratio = settings["max_ratio"]
-        found[Reason.RATIO] = f"{ratio:g} x {positive:.4f} of its least similar positive"
-        if positive < _RATIO_FLOOR:
-            margin = (1 - ratio) * _RATIO_FLOOR
-            found[Reason.RATIO] = f"{positive:.4f} - {margin:.4f}, a margin for small similarities"
-    if positive is not None and settings.get("min_margin") is not None:
-        found[Reason.MARGIN] = (
-            f"{positive:.4f} - {settings['min_margin']:g} below its least similar positive"
-        )
-    if settings.get("max_similarity") is not None:
-        found[Reason.MAX_SIMILARITY] = f"{settings['max_similarity']:g}"
-    return {str(name): text for name, text in found.items()}
-
-
-def _above(reason: Reason) -> Callable[[Edge, Settings, Edge, Edge], str]:
-    def text(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
-        limit = _cuts(edge, settings).get(reason, f"what {reason} allows")
-        return f"{_similarity(edge)} > {limit}"
-
-    return text
-
-
-def _below(setting: str) -> Callable[[Edge, Settings, Edge, Edge], str]:
-    def text(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
-        limit = settings.get(setting)
-        number = f"{limit:.4f}" if isinstance(limit, int | float) else f"the {setting}"
-        return f"{_similarity(edge)} < {number}"
-
-    return text
-
-
-def _below_positive(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
-    cut = edge["positive_similarity"] - settings.get("margin", 0)
-    return f"{_similarity(edge)} <= {cut:.4f}, its positive's similarity less the margin"
-
-
-def _window(edge: Edge, settings: Settings, anchor: Edge, other: Edge) -> str:
-    window = settings.get("ranks")
-    return f"{_rank(edge)} is outside the window {window}" if window else _rank(edge)
-
-
-_REFUSALS: dict[str, Callable[[Edge, Settings, Edge, Edge], str]] = {
-    Reason.SELF: lambda e, s, a, o: "the anchor itself",
-    Reason.DUPLICATE: lambda e, s, a, o: f"a near-duplicate of the anchor (group {o['group_id']})",
-    Reason.SPLIT: lambda e, s, a, o: f"split {o['split']!r}, the anchor's is {a['split']!r}",
-    Reason.POSITIVE: lambda e, s, a, o: f"a positive of the anchor ({_similarity(e)})",
-    Reason.FALSE_NEGATIVE: lambda e, s, a, o: f"a false negative of it ({_similarity(e)})",
-    Reason.SAME_LABEL: lambda e, s, a, o: f"shares a label with the anchor ({o['label']!r})",
-    Reason.OTHER_LABEL: lambda e, s, a, o: f"label {o['label']!r}, the anchor's is {a['label']!r}",
-    Reason.MUTUALITY: lambda e, s, a, o: (
-        f"{_similarity(e)}, but the anchor is not among its {s.get('k', 'own')} nearest"
-    ),
-    Reason.RANK: _window,
-    Reason.RATIO: _above(Reason.RATIO),
-    Reason.MARGIN: _above(Reason.MARGIN),
-    Reason.MAX_SIMILARITY: _above(Reason.MAX_SIMILARITY),
-    Reason.MIN_SIMILARITY: _below("min_similarity"),
-    Reason.THRESHOLD: _below("threshold"),
-    Reason.HUB_CAP: lambda e, s, a, o: (
-        f"{s.get('hub_cap')} other anchors that list it come first, by similarity and then by id "
-        f"({_similarity(e)})"
-    ),
-    Reason.NO_VECTOR: lambda e, s, a, o: "it has no vector in this space",
-    Reason.NOT_DRAWN: lambda e, s, a, o: f"allowed, but not drawn ({_similarity(e)})",
-    Reason.OVERFLOW: lambda e, s, a, o: "its list was full",
-    Reason.TRUE_CAPTION: lambda e, s, a, o: "a caption of the picture or of a near-duplicate",
-    Reason.OTHER_CLUSTER: lambda e, s, a, o: explain_clusters.other_cluster(s),
-    Reason.NOT_ACCEPTED: lambda e, s, a, o: explain_clusters.not_accepted(s),
-    Reason.NEARER_OTHER: lambda e, s, a, o: (
-        f"{_similarity(e)}, but {o['nearest'].get('key')!r} of another group is nearer to it "
-        f"({o['asset'].get('nearest_similarity') or 0:.4f})"
-    ),
-    Reason.NO_SHARE: lambda e, s, a, o: f"its share of the target is next to 0 ({_similarity(e)})",
-    Reason.NOT_SELECTED: lambda e, s, a, o: "the selection of samples dropped it",
-    Reason.NOT_CHOSEN: lambda e, s, a, o: (
-        f"allowed, but others come first by the rule of {e['miner']} ({_similarity(e)})"
-    ),
-    Reason.AGREEMENT: lambda e, s, a, o: (
-        f"{_similarity(e)}, but it is near in fewer than {s.get('votes')} of the spaces"
-    ),
-    Reason.BELOW_POSITIVE: _below_positive,
-    Reason.DISTANCE: lambda e, s, a, o: (
-        f"{_similarity(e)}: re-ranked distance {1 - e['corrected_similarity']:.4f} > "
-        f"{s.get('max_distance')}"
-    ),
-    Reason.SAME_ATTRIBUTE: lambda e, s, a, o: (
-        f"shares a value of {', '.join(s.get('exclude_attributes') or ['an attribute'])}"
-    ),
-    Reason.TIME_GAP: lambda e, s, a, o: (
-        f"more than {s['window_s']:g} s away" if "window_s" in s else "at a wrong distance in time"
-    ),
-    Reason.VALUE_CAP: lambda e, s, a, o: (
-        f"{s.get('max_per_value')} positives with its value of {s.get('balance')!r} came before it"
-    ),
-    Reason.IMPROBABLE: lambda e, s, a, o: (
-        f"its probability is below {s.get('min_probability', 0):g}"
-    ),
-    Reason.ORACLE_CONFLICT: lambda e, s, a, o: (
-        "answers contradict each other here: a no parts what a chain of yes joins"
-    ),
-    Reason.SELECTED: lambda e, s, a, o: "people put it into a set, so it is no unlabelled sample",
-    Reason.FAR_FROM_SET: lambda e, s, a, o: (
-        "further from the centroid of the anchor's set than all of its own members"
-    ),
-}
 
 
 _TITLES = {

@@ -1,6 +1,10 @@
-"""Sizes and durations as people read them."""
+"""Sizes, durations and settings as people read them."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 
 def human_bytes(count: float | None) -> str:
@@ -26,3 +30,12 @@ def human_seconds(seconds: float | None) -> str:
     if minutes < 120:
         return f"{minutes} min {round(seconds) % 60} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def settings_line(settings: Mapping[str, Any]) -> str:
+    """Return settings as "k=5 mutual=true"; what is null is left out."""
+    known = {name: value for name, value in settings.items() if value is not None}
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in known.items()
+    )

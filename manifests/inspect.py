@@ -70,7 +70,7 @@ def inspect(root: str | Path) -> dict[str, Any]:
             graph: {key: found.get(key) for key in ("attract", "eliminate", "truth")}
             for graph, found in manifest["thresholds"].items()
         },
-        "plans": {entry["name"]: _plan_facts(entry) for entry in manifest.get("plans", ())},
+        "plans": {entry["name"]: plan_facts(entry) for entry in manifest.get("plans", ())},
     }
 
 
@@ -83,7 +83,12 @@ def _clusters(sets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]
     }
 
 
-def _plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+def plan_facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a plan of batches is, and how its batches compare with random ones.
+
+    `hardest`: mean cosine of a row and the most similar other of its batch;
+    `false_negative_rate`: share of ordered pairs of a batch with one label. None where unknown.
+    """
     known = ("planner", "fidelity", "split", "batches", "size", "pairs_left_out")
     judged = ("hardest", "hardest_random", "false_negative_rate", "false_negative_rate_random")
     facts = entry["facts"]

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .errors import DataError
 from .pairset import Pairset
+from .schema import NO_ID
 from .tables import open_parquet
 
 _NEAREST = 5
@@ -71,6 +73,15 @@ def find_key(pairset: Pairset, key: str) -> int:
             return int(table["sample_id"][keys.index(key)].as_py())
     near = ", ".join(repr(other) for other in nearest_keys(pairset, key))
     raise DataError(f"{pairset.root} has no sample {key!r}. Nearest keys: {near or 'none'}.")
+
+
+def ids_of_keys(pairset: Pairset, keys: Sequence[str]) -> np.ndarray:
+    """Return the sample_id of each key, int64 [n]; -1 for a key that no sample has."""
+    wanted, found = pa.array(sorted(set(keys)), pa.string()), dict[str, int]()
+    for table in pairset.tables("samples", ["sample_id", "key"]) if len(wanted) else ():
+        rows = table.filter(pc.call_function("is_in", [table["key"]], pc.SetLookupOptions(wanted)))
+        found |= zip(rows["key"].to_pylist(), rows["sample_id"].to_pylist(), strict=True)
+    return np.array([found.get(key, NO_ID) for key in keys], np.int64)
 
 
 def nearest_keys(pairset: Pairset, key: str, count: int = _NEAREST) -> list[str]:

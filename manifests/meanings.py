@@ -93,7 +93,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "weight": "Weight of the row.",
         "group_id": "That of the anchor.",
         "cluster_id": "That of the anchor; -1 where nothing clustered the corpus.",
-        "rule": "Miners that filled the row: positives|negatives|false negatives.",
+        "rule": "Miners that filled the row: positives|negatives|false negatives, generated "
+        "pictures and hard captions included.",
         "split": "That of the anchor.",
         "positive_valid_from": "Training progress (0..1) from which each positive holds.",
         "negative_valid_from": "Training progress (0..1) from which each negative holds.",

@@ -24,6 +24,9 @@ PLANS = "plans"
 """Folder of the plans of batches."""
 PEOPLE = "people"
 """Folder of what people and oracles said, as the miners read it."""
+QUESTIONS = "questions.jsonl"
+"""File of questions to oracles and their answers: it grows beside the pairset, no run touches it
+and the manifest does not list it."""
 FOLDERS = (
     *("samples", "rejects", "selection", "edges", "pairs", "neighbors", "clusters", "embeddings"),
     *("index", PLANS),

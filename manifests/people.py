@@ -1,14 +1,15 @@
 """What people and oracles said, as files: selections {set, key, round} and answers to questions.
 
 Both are append-only: a later round adds lines and changes none. Read from JSON lines (`.jsonl`)
-or Parquet; `round` may be left out and is 0 then.
+or Parquet; `round` may be left out and is 0 then. A file of answers may hold the questions too
+(see `manifests.questions.log`): `status` says what a line is, "answered" where there is none.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,11 @@ from .errors import DataError
 
 ANSWERS = ("yes", "no", "unsure")
 YES, NO, UNSURE = range(3)
+OPEN, ANSWERED, WITHDRAWN = STATUSES = ("open", "answered", "withdrawn")
+"""What a line of answers is: a question, an answer, or an oracle who takes its answer back."""
+
+Pair = tuple[str, str]
+"""Keys of two samples."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Selections:
         Raises:
             DataError: it cannot be read, or a line lacks `set` or `key`; the text names the line.
         """
-        rows = [row for row in _records(path, ("set", "key")) if _is_early(row, until)]
+        rows = [row for row in records(path, ("set", "key")) if _is_early(row, until)]
         sets = sorted({row["set"] for row in rows})
         number = {name: code for code, name in enumerate(sets)}
         of = np.array([number[row["set"]] for row in rows], np.int64)
@@ -76,23 +82,37 @@ class Answers:
 
     @classmethod
     def read(cls, path: str, until: int | None = None) -> Answers:
-        """Read a file, up to a round.
+        """Read a file, up to a round; open questions and answers that were taken back are left out.
 
         Raises:
             DataError: it cannot be read, a line lacks a key, or an answer is none of `ANSWERS`.
         """
-        rows = []
-        for number, row in enumerate(_records(path, ("key_a", "key_b", "answer")), start=1):
-            if row["answer"] not in ANSWERS:
-                raise DataError(
-                    f"{path}, record {number}: answer {row['answer']!r}; allowed are "
-                    f"{', '.join(ANSWERS)}."
-                )
-            if _is_early(row, until):
-                rows.append(row)
+        return cls.of(path, list(records(path, ("key_a", "key_b"))), until)
+
+    @classmethod
+    def of(cls, path: str, lines: Sequence[Mapping[str, Any]], until: int | None = None) -> Answers:
+        """Take the answers out of the records of a file; see `read`.
+
+        Raises:
+            DataError: an answer or a status is none of those that are known.
+        """
+        standing: dict[int, Mapping[str, Any]] = {}
+        of: dict[tuple[Pair, str], list[int]] = {}
+        for number, row in enumerate(lines, start=1):
+            status = _status(path, number, row)
+            if status == OPEN or not _is_early(row, until):
+                continue
+            who = (pair_of(row["key_a"], row["key_b"]), _oracle(row))
+            if status == WITHDRAWN:
+                for earlier in of.pop(who, ()):
+                    del standing[earlier]
+            else:
+                standing[number] = row
+                of.setdefault(who, []).append(number)
+        rows = list(standing.values())
         said = np.array([ANSWERS.index(row["answer"]) for row in rows], np.int8)
         left, right = ([row[name] for row in rows] for name in ("key_a", "key_b"))
-        oracles = [str(row.get("oracle") or "") for row in rows]
+        oracles = [_oracle(row) for row in rows]
         return cls(left, right, said, _rounds(rows), oracles)
 
     def text(self) -> str:
@@ -101,6 +121,11 @@ class Answers:
         parts = (self.left, self.right, said, self.rounds.tolist(), self.oracles)
         names = ("key_a", "key_b", "answer", "round", "oracle")
         return _lines(dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True))
+
+
+def pair_of(a: str, b: str) -> Pair:
+    """Return two keys in the one order that a pair has, whichever way it was asked."""
+    return (a, b) if a <= b else (b, a)
 
 
 def file_identity(path: str) -> str:
@@ -128,7 +153,12 @@ def known_ids(path: str, keys: Sequence[str], ids: np.ndarray) -> int:
     return len(missing)
 
 
-def _records(path: str, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+def records(path: str, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Read the records of a file; those fields that are needed are texts then.
+
+    Raises:
+        DataError: it cannot be read, or a record lacks a field; the text names it.
+    """
     for number, row in enumerate(_rows(path), start=1):
         if not isinstance(row, dict):
             raise DataError(f"{path}, record {number}: {row!r} is not an object.")
@@ -162,11 +192,28 @@ def _rows(path: str) -> Iterator[Any]:
                 raise DataError(f"{path}, line {number}: not JSON: {error}.") from error
 
 
-def _is_early(row: dict[str, Any], until: int | None) -> bool:
+def _status(path: str, number: int, row: Mapping[str, Any]) -> str:
+    status = row.get("status") or ANSWERED
+    if status not in STATUSES:
+        allowed = ", ".join(STATUSES)
+        raise DataError(f"{path}, record {number}: status {status!r}; allowed are {allowed}.")
+    if status == ANSWERED and row.get("answer") not in ANSWERS:
+        raise DataError(
+            f"{path}, record {number}: answer {row.get('answer')!r}; allowed are "
+            f"{', '.join(ANSWERS)}."
+        )
+    return status
+
+
+def _oracle(row: Mapping[str, Any]) -> str:
+    return str(row.get("oracle") or "")
+
+
+def _is_early(row: Mapping[str, Any], until: int | None) -> bool:
     return until is None or (row.get("round") or 0) <= until
 
 
-def _rounds(rows: Sequence[dict[str, Any]]) -> np.ndarray:
+def _rounds(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     return np.array([row.get("round") or 0 for row in rows], np.int64)
 
 

@@ -164,8 +164,9 @@ PAIRS = pa.schema(
 """`pairs`: one row an anchor. `pair_id` is dense, 0.., in anchor order. Scores are similarities in
 the space of the miner (0 where it has none). `false_negative_ids` (ascending, -1 padding last) are
 never to be contrasted with the anchor, wherever they appear in a batch. `cluster_id` is -1 where
-nothing clustered the corpus. `rule` names the miners that filled the row: "knn+label|hard|topk".
-More columns may follow, see `PAIR_EXTRAS`."""
+nothing clustered the corpus. `rule` names the miners that filled the row, those of generated
+pictures and of hard captions included: "knn+label|hard|topk". More columns may follow, see
+`PAIR_EXTRAS`."""
 
 
 @dataclass(frozen=True)

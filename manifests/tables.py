@@ -34,31 +34,32 @@ def write_parquet_stream(
     schema: pa.Schema,
     path: Path,
     metadata: Mapping[str, str] | None = None,
+    group: int = ROW_GROUP_ROWS,
 ) -> int:
     """Write tables one after the other to one Parquet file; return the rows written.
 
-    Row groups are full (8192 rows) whatever the sizes of the tables, so the same rows give the
-    same bytes. Holds one table and at most one row group.
+    Row groups are full whatever the sizes of the tables, so the same rows give the same bytes.
+    Holds one table and at most one row group, which has `group` rows.
     """
     names = {name.encode(): value.encode() for name, value in (metadata or {}).items()}
     schema = schema.with_metadata({**(schema.metadata or {}), **names} or None)
     rows = 0
     with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
-        for table in _regroup(tables, schema):
-            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        for table in _regroup(tables, schema, group):
+            writer.write_table(table, row_group_size=group)
             rows += table.num_rows
     return rows
 
 
-def _regroup(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
+def _regroup(tables: Iterable[pa.Table], schema: pa.Schema, group: int) -> Iterable[pa.Table]:
     held: list[pa.Table] = []
     rows = 0
     for table in tables:
         held.append(table.cast(schema))
         rows += table.num_rows
-        if rows >= ROW_GROUP_ROWS:
+        if rows >= group:
             whole = pa.concat_tables(held)
-            full = rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+            full = rows // group * group
             yield whole.slice(0, full)
             held, rows = [whole.slice(full)], rows - full
     if rows:

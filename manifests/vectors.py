@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .artifact import Artifact
+from .errors import DataError
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,31 @@ def pair_similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 [...].
+
+    Raises:
+        DataError: they are of different width.
     """
+    check_comparable(left.shape[-1], right.shape[-1])
     return (left * right).sum(axis=-1, dtype=np.float32)
+
+
+def check_comparable(width: int, other: int, where: str = "") -> None:
+    """Refuse to compare vectors of spaces of different width.
+
+    Args:
+        width: of the one space.
+        other: of the other.
+        where: what compares them, to begin the message with.
+
+    Raises:
+        DataError: they differ.
+    """
+    if width != other:
+        raise DataError(
+            f"{where + ': ' if where else ''}the spaces have {width} and {other} dimensions. Only "
+            "two spaces of one model can be compared, in which an item of one can be near an item "
+            "of the other. Give vectors of a joint encoder, or leave out what compares them."
+        )
 
 
 def starts_of(counts: Sequence[int]) -> np.ndarray:

@@ -73,13 +73,23 @@ def _cut(row: Row, described: Described) -> str:
     return f"{_score(row)}, the last one kept has {'none' if cut is None else f'{cut:.4f}'}"
 
 
+def _over_quota(row: Row, described: Described) -> str:
+    better = {
+        "dbp": "samples no nearer to it fill the share of the cluster",
+        "hierarchical": "samples no farther from it fill the share of the cluster",
+    }.get(described["selector"])
+    if better is None:
+        return f"its target has {described['settings'].get('quota')} better samples already"
+    return f"similarity {row['score']:.4f} to the centroid of its cluster; {better}"
+
+
 _DROPS: dict[Drop, Callable[[Row, Described], str]] = {
     Drop.EARLIER: lambda r, d: "not judged, an earlier selector dropped it",
     Drop.NO_VECTOR: lambda r, d: "it has no vector to be judged by",
     Drop.NO_CAPTION: lambda r, d: "it has no caption",
     Drop.BELOW_CUT: _cut,
     Drop.BELOW_THRESHOLD: lambda r, d: f"{_score(r)} <= {d['settings']['threshold']:g}",
-    Drop.OVER_QUOTA: _limit("quota", "its target has {} better samples already"),
+    Drop.OVER_QUOTA: _over_quota,
     Drop.SHORT_SIDE: _limit("min_side", "its shorter side has fewer than {} pixels"),
     Drop.ASPECT: _limit("max_aspect", "its sides differ by more than a factor of {}"),
     Drop.FEW_WORDS: _limit("min_words", "its caption has fewer than {} words"),
@@ -90,7 +100,9 @@ _DROPS: dict[Drop, Callable[[Row, Described], str]] = {
     Drop.NO_ENTRY: lambda r, d: "its captions hold no entry",
     Drop.NOT_DRAWN: lambda r, d: f"not drawn, with a chance of {r['score']:.4f}",
     Drop.SEMANTIC_DUPLICATE: lambda r, d: (
-        f"similarity {r['score']:.4f} to {r['witness_key']}, farther from their centroid"
+        f"similarity {r['score']:.4f} to {r['witness_key']}, which is no nearer to their centroid"
     ),
-    Drop.PROTOTYPE: lambda r, d: f"{_score(r)}, too near to the centroid of its cluster",
+    Drop.PROTOTYPE: lambda r, d: (
+        f"similarity {r['score']:.4f} to the centroid of its cluster, of which none nearer is kept"
+    ),
 }

@@ -86,26 +86,42 @@ def published(config: Config, miners: Sequence[tuple[str, Miner]]) -> Level | No
     return said
 
 
-def need_of(config: Config, miner: str, names: Sequence[str], level: int) -> dict[str, str]:
-    """Return what feeds a miner that reads sets of clusters at a level.
+def need_of(
+    config: Config,
+    who: str,
+    names: Sequence[str],
+    level: int,
+    kinds: Sequence[str] = ("clusters", "ranks"),
+) -> dict[str, str]:
+    """Return what feeds a miner or selector that reads sets of clusters at a level.
 
     Raises:
         ConfigError: the config has no such set, or the set no such level.
     """
     for name in names:
-        _need(config, Level(name, level), f"miner {miner}")
-    kinds = ("clusters", "ranks")
+        _need(config, Level(name, level), who)
     return {f"{kind}:{name}": f"{kind}:{name}" for name in names for kind in kinds}
 
 
-def plan(builder: Builder, config: Config) -> None:
-    """Add the nodes of every set: train, assign, rank, and its published table."""
+def plan(builder: Builder, config: Config, after: str | None = None) -> None:
+    """Add the nodes of the sets that stand behind a selector: train, assign, rank, and the table.
+
+    Args:
+        builder: takes the nodes.
+        config: the whole config.
+        after: id of the selector, whose node `selected:<id>` is there; None for the sets that are
+            found among all samples.
+    """
     for name, asked in config.clusters.items():
+        if asked.after != after:
+            continue
         base = {"samples": "samples"}
         if asked.space is not None:
             base["vectors"] = f"vectors:{asked.space}"
         ids = {"clusters": f"clusters:{name}"}
-        builder.add_map(f"centroids:{name}", Train(settings=asked, seed=config.seed), base)
+        kept = {} if after is None else {"selected": f"selected:{after}"}
+        train = Train(settings=asked, seed=config.seed)
+        builder.add_map(f"centroids:{name}", train, {**base, **kept})
         builder.add_map(
             ids["clusters"], Assign(settings=asked), {**base, "trained": f"centroids:{name}"}
         )

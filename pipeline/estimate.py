@@ -23,6 +23,7 @@ from ..stages.mining.clusters import CLUSTER_BYTES
 from ..stages.mining.stage import Mine
 from ..stages.neighbors.hubs import REFERENCE
 from ..stages.neighbors.index import EXACT_BELOW
+from ..stages.selection.stage import Decide
 from .config import Config, Space, graph_spaces
 from .plan import ARRAY, array_source
 from .runner import Node
@@ -58,7 +59,6 @@ ROW_MEMORY = {
     "ranks": 28,
     "mix": 64,
     "measure": 1,
-    "select": 80,
     "selected": 2,
 }
 """Bytes a sample that a worker of a stage holds besides; documented in the stages."""
@@ -194,6 +194,8 @@ def _memory(node: Node, rows: int, dims: Mapping[str, int]) -> int:
     if kind == "index":
         # The index, and beside it the sample that an inverted file is trained on.
         return held + 4 * dims[name] * rows
+    if isinstance(node.stage, Decide):
+        return held + node.stage.selector.bytes_a_sample * rows
     if isinstance(node.stage, Mine):
         return held + CLUSTER_BYTES * len(node.stage.miner.cluster_names) * rows
     if kind == "centroids" and isinstance(node.stage, Train):

@@ -18,7 +18,7 @@ from ..manifests.artifact import Artifact
 from ..manifests.errors import ConfigError, DataError, Interrupted, ResourceError, UsageError
 from ..manifests.export import ABOUT, export
 from ..manifests.human import human_bytes, human_seconds
-from ..manifests.pairset import MANIFEST
+from ..manifests.pairset import MANIFEST, QUESTIONS
 from . import estimate, plan, progress, publish, resolve, runner
 from .backends.base import Backend
 from .config import Config
@@ -175,7 +175,7 @@ def _folder(text: str) -> Path:
     path = storage.local_path(text).absolute()
     if path.exists() and not path.is_dir():
         raise ConfigError(f"-o {text}: this is a file; give a folder.")
-    known = {STORE, MANIFEST, EVENTS}
+    known = {STORE, MANIFEST, EVENTS, QUESTIONS}
     if path.exists() and any(path.iterdir()) and not known & {p.name for p in path.iterdir()}:
         raise ConfigError(
             f"-o {text}: the folder holds other files and no pairset; give a new or empty one."
@@ -207,7 +207,8 @@ def _nothing_started(config: Config) -> Iterator[None]:
 
 
 def _clear(out: Path) -> None:
-    for path in out.iterdir():
+    # What people answered, no machine can make again.
+    for path in (path for path in out.iterdir() if path.name != QUESTIONS):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

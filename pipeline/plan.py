@@ -98,9 +98,9 @@ def build_nodes(config: Config, reader: Reader, memory_bytes: int, number: int =
     _plan_corpus(plan, config, reader, miners)
     for name, space in config.spaces.items():
         _plan_space(plan, name, space, config)
+    clusters.plan(plan, config)
     selection.plan(plan, config)
     plan_graphs(plan.add_map, config, memory_bytes)
-    clusters.plan(plan, config)
     encoders = {
         node.stage.space: node.stage.encoder for node in plan.nodes if isinstance(node.stage, Embed)
     }
@@ -232,7 +232,7 @@ def _plan_mining(
     for position, item in enumerate(miners):
         sources = _sources(item.id, item.miner, miners[:position], config)
         names, level = item.miner.cluster_names, item.miner.cluster_level
-        sources.update(clusters.need_of(config, item.id, names, level))
+        sources.update(clusters.need_of(config, f"miner {item.id}", names, level))
         for name in item.miner.asset_names:
             _need(name in config.generate, item.id, f"generate: {name}")
             sources[f"assets:{name}"] = f"generate:{name}"

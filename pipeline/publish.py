@@ -19,6 +19,7 @@ from ..stages.mining.base_mixer import Mixer
 from . import clusters, quality
 from .assets import asset_tables, publish_assets
 from .batches import planned_batches
+from .card import card
 from .config import Config
 from .croissant import croissant
 from .plan import ARRAY, PlannedMiner, planned_miners, planned_mixers
@@ -237,7 +238,7 @@ def _documents(
 ) -> list[dict[str, Any]]:
     """Write what describes the rest: dataset card, JSON-LD, and the sizes of our own tars."""
     found = [
-        links.write("README.md", quality.card(body)),
+        links.write("README.md", card(body)),
         links.write("croissant.json", croissant(body)),
     ]
     # open_clip and DataComp learn from sizes.json how many samples each tar has.

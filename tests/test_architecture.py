@@ -11,7 +11,11 @@ HOMES = {
     "ray": ("pipeline/backends/ray.py",),
     "click": ("pipeline/cli/", "stages/embed/builtin/"),
     "faiss": ("stages/neighbors/",),
-    "open_clip": ("stages/embed/open_clip.py", "stages/embed/builtin/"),
+    "open_clip": (
+        "stages/embed/open_clip.py",
+        "stages/embed/builtin/",
+        "manifests/consumer/open_clip.py",
+    ),
     "pydantic": ("stages/", "pipeline/"),
     "rich": ("pipeline/",),
     "jinja2": ("manifests/report/",),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .model import ContrastiveModel
+from .shown import Told
 from .step import Step
-from .text import TextTower
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Captioned:
     text_ids: Tensor
 
 
-def captioned(net: ContrastiveModel, tower: TextTower, step: Step) -> Captioned | None:
+def captioned(net: ContrastiveModel, tower: nn.Module, step: Step) -> Captioned | None:
     """Encode both sides; None where fewer than two pairs have captions."""
     batch = step.batch
     captions, (row, column) = batch.captions or [], step.positive_at
@@ -51,10 +51,19 @@ def captioned(net: ContrastiveModel, tower: TextTower, step: Step) -> Captioned 
     if len(row) < 2:
         return None
     used = torch.unique(row)
-    images = net(step.anchors().images[used])[torch.searchsorted(used, row)]
-    texts = tower([captions[place] for place in places.tolist()])
+    images = net(step.anchors()[used])[torch.searchsorted(used, row)]
+    texts = tower(told(step, [captions[place] for place in places.tolist()], row))
     allowed = step.allowed(batch.sample_id[places], batch.groups[places])[row]
     image_ids = batch.sample_id[batch.anchor[step.rows][row]]
     return Captioned(
         images, texts, allowed, share / share.sum(), row, image_ids, batch.sample_id[places]
     )
+
+
+def told(step: Step, texts: list[str], rows: Tensor) -> Told:
+    """Return texts of rows (int64 [n], of `step.rows`) for a text tower."""
+    if step.company is None:
+        return Told(texts)
+    held = step.company.of_rows(step.rows[rows])
+    own = held.own.tolist()
+    return Told([text for text, one in zip(texts, own, strict=True) if one], held)

@@ -17,7 +17,7 @@ import torch
 from .. import storage
 from ..errors import StateMismatch, StreamError
 
-FORMAT = "curate-checkpoint/2"
+FORMAT = "curate-checkpoint/3"
 NAME = "checkpoint.pt"
 # Torch's unpickler fails on foreign bytes wherever it happens to stand.
 _UNREADABLE = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +65,23 @@ def labelled_samples(pairset: Pairset, limit: int, seed: int) -> LabelledSamples
         there.append([shard != "" for shard in table["shard"].to_pylist()])
     label, split = np.concatenate(labels), np.concatenate(splits)
     usable = (label >= 0) & np.concatenate(there)
-    held_out = next((name for name in VALIDATION if name in names), "")
+    held_out = held_out_split(names)
     judged = usable & (split == names[held_out]) if held_out else usable
     voting = usable & ~np.isin(split, [names[name] for name in VALIDATION if name in names])
-    queries = _choose(np.flatnonzero(judged), limit, seed)
-    bank = _choose(np.flatnonzero(voting), 4 * limit, seed) if held_out else queries
+    queries = chosen(np.flatnonzero(judged), limit, seed)
+    bank = chosen(np.flatnonzero(voting), 4 * limit, seed) if held_out else queries
     if len(queries) == 0 or len(np.unique(label[bank])) < 2:
         return None
     return LabelledSamples(bank, queries, label, np.concatenate(groups), held_out)
 
 
-def _choose(ids: np.ndarray, limit: int, seed: int) -> np.ndarray:
+def held_out_split(names: Container[str]) -> str:
+    """Return the validation split among the names of splits, "" where there is none."""
+    return next((name for name in VALIDATION if name in names), "")
+
+
+def chosen(ids: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Choose at most `limit` of some sample ids by seed, ascending."""
     draws = draw_uint64(seed, ids, "evaluate")[:, 0]
     return np.sort(ids[np.argsort(draws, kind="stable")[:limit]])
 

@@ -13,7 +13,10 @@ import torch
 from ..errors import UsageError
 from .augment import Augmentation
 
-_SPEED_ONLY = ("device", "workers", "folder", "save_every", "log_every", "evaluate")
+_SPEED_ONLY = (
+    *("device", "workers", "chunk", "compile", "folder", "save_every", "log_every"),
+    *("evaluate", "probe", "tensorboard"),
+)
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,15 @@ class TrainOptions:
 
     Attributes:
         steps: batches in all.
-        batch_size: pairs a batch; None for 128, or the plan's.
+        batch_size: pairs a batch, of all processes together; None for 128, or the plan's.
         image_px: side of the images, pixels.
         lr: peak learning rate of AdamW; warms up over `warmup` of the steps, then falls to 0
             along a cosine.
         weight_decay: of AdamW.
         warmup: share of the steps, 0..1.
-        encoder: "conv" or a torchvision ResNet.
-        projection: width of the projection head.
+        encoder: name of an encoder; see `backbones.build_encoder`.
+        projection: width of the projection head; 0 for none. The towers of an open_clip model
+            have none under a loss of pictures and captions: they come with their own.
         loss: settings of the loss that replace those of the manifest; all of them where it names
             another kind.
         augmentation: of all views.
@@ -43,11 +47,17 @@ class TrainOptions:
         seed: of weights, order and views.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         precision: "auto" (bf16 on a GPU, fp32 on a CPU), "bf16" or "fp32".
-        workers: processes that decode.
+        workers: processes that decode, for each process that trains.
+        chunk: images that the encoder takes at a time: the memory of few, the negatives of many;
+            0 for all. See `chunks.in_chunks`.
+        compile: whether encoders are compiled (torch.compile).
         folder: where the checkpoint is kept and taken up again; None keeps nothing.
         save_every: steps between checkpoints; 0 for one at the end only.
         log_every: steps between reports.
-        evaluate: labelled samples that kNN judges before and after; 0 for none.
+        evaluate: samples that are judged before and after: labelled ones by kNN, those with
+            captions by retrieval where the loss has a tower of captions; 0 for none.
+        probe: whether a linear probe judges the labelled ones too.
+        tensorboard: whether TensorBoard's events are written to FOLDER/tensorboard.
     """
 
     steps: int = 500
@@ -70,10 +80,14 @@ class TrainOptions:
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0
+    chunk: int = 0
+    compile: bool = False
     folder: str | Path | None = None
     save_every: int = 200
     log_every: int = 10
     evaluate: int = 2000
+    probe: bool = False
+    tensorboard: bool = False
 
     def deciding(self) -> dict[str, Any]:
         """Return the options that decide the result, as JSON."""
@@ -91,10 +105,16 @@ class TrainResult:
         knn_before: kNN accuracy of the first weights, None without labels.
         knn_after: the same of the last.
         knn_chance: accuracy of the most frequent label.
+        scores_before: all figures of the first weights, by name; see `evaluation.Evaluation`.
+        scores_after: the same of the last.
         bad_images: images that could not be read in this run.
         seconds: of this run's steps.
         pairs_per_second: pairs trained on a second, evaluation left out.
+        data_wait: share of the seconds, 0..1, that the loop waited for batches.
+        peak_gpu_bytes: most that torch held on the GPU, None on a CPU.
         checkpoint: the file that was written, if any.
+        rank: of this process; the first, 0, writes and reports.
+        world: processes that trained together.
     """
 
     steps: int
@@ -106,6 +126,12 @@ class TrainResult:
     seconds: float
     pairs_per_second: float
     checkpoint: Path | None
+    scores_before: Mapping[str, float] = field(default_factory=dict)
+    scores_after: Mapping[str, float] = field(default_factory=dict)
+    data_wait: float = 0.0
+    peak_gpu_bytes: int | None = None
+    rank: int = 0
+    world: int = 1
 
 
 def learning_rate(step: int, options: TrainOptions) -> float:

@@ -6,6 +6,7 @@ likes, and asks which members of any collection of candidates an anchor may be c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +17,12 @@ from torch import Tensor
 from ..fingerprint import draw_uniform
 from ..stream import PairBatch, false_negative_mask, normalise
 from .acceptance import Schedule
-from .augment import Augmentation, view_draws
+from .augment import DRAWS, Augmentation, view_draws
+from .company import Company
+from .distributed import Holders
+from .shown import Shown, together
 
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "Shown", "Step", "StepSettings", "together"]
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
@@ -43,33 +48,6 @@ class StepSettings:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Views of n samples.
-
-    Attributes:
-        images: float32 [n, 3, H, W], normalised.
-        ids: int64 [n] sample ids.
-        groups: int64 [n, C] mask groups.
-    """
-
-    images: Tensor
-    ids: Tensor
-    groups: Tensor
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def together(*parts: Shown) -> Shown:
-    """Return several collections as one, in their order."""
-    return Shown(
-        torch.cat([part.images for part in parts]),
-        torch.cat([part.ids for part in parts]),
-        torch.cat([part.groups for part in parts]),
-    )
-
-
-@dataclass(frozen=True)
 class Step:
     """A batch with at least one valid pair, its place in the training, and what is asked of it.
 
@@ -81,6 +59,8 @@ class Step:
         epoch: of the batch; views depend on it.
         progress: share of the training that is done, 0..1.
         schedules: of the pairset: what clusters mask at which progress.
+        company: who holds what, where the batch is that of several processes and its images are
+            this one's; None for a process alone.
     """
 
     batch: PairBatch
@@ -88,6 +68,7 @@ class Step:
     epoch: int = 0
     progress: float = 0.0
     schedules: tuple[Schedule, ...] = ()
+    company: Company | None = None
 
     @cached_property
     def rows(self) -> Tensor:
@@ -129,25 +110,29 @@ class Step:
 
     def anchors(self, view: str = "anchor") -> Shown:
         """Return a view of each anchor, [B]; another name gives another view."""
-        draws = view_draws(self.settings.seed, self.epoch, self.batch.pair_id[self.rows], view)
-        return self._show(self.batch.anchor[self.rows], draws)
+        ids, held = self.batch.pair_id[self.rows], self.company and self.company.of_rows(self.rows)
+        return self._show(
+            self.batch.anchor[self.rows], held, lambda own: self._draws(ids[own], view)
+        )
 
     def positives(self) -> Shown:
         """Return a view of each shown positive, [Q]."""
         at_row, at_column = self.positive_at
-        ids, places = self.batch.pair_id[self.rows], self.batch.positive[self.rows]
-        draws = [
-            view_draws(self.settings.seed, self.epoch, ids, f"positive-{column}")
-            for column in range(places.shape[1])
-        ]
-        return self._show(
-            places[at_row, at_column], torch.stack(draws, 1)[at_row.cpu(), at_column.cpu()]
-        )
+        ids, rows = self.batch.pair_id[self.rows][at_row], self.rows[at_row]
+
+        def draws(own: Tensor) -> Tensor:
+            made = torch.zeros(len(ids), DRAWS)
+            for column in at_column.unique().tolist():
+                some = own & (at_column == column)
+                made[some.cpu()] = self._draws(ids[some], f"positive-{column}")
+            return made[own.cpu()]
+
+        places = self.batch.positive[rows, at_column]
+        return self._show(places, self.company and self.company.of_rows(rows), draws)
 
     def negatives(self) -> Shown:
         """Return a view of each sample of `hard`."""
-        ids = self.batch.sample_id[self.hard]
-        return self._show(self.hard, view_draws(self.settings.seed, self.epoch, ids, "negative"))
+        return self._samples(self.hard, "negative")
 
     def parents(self) -> tuple[Shown, Tensor, Tensor]:
         """Return a view of each parent of a recipe, and where the parents of each recipe are.
@@ -165,11 +150,8 @@ class Step:
         both = torch.stack([mixes.a[self.rows], mixes.b[self.rows]])
         used, at = torch.unique(both, return_inverse=True)
         empty = int((used[:1] < 0).sum())
-        used = used[empty:]
-        ids = self.batch.sample_id[used]
-        draws = view_draws(self.settings.seed, self.epoch, ids, "parent")
         first, second = at - empty
-        return self._show(used, draws), first, second
+        return self._samples(used[empty:], "parent"), first, second
 
     def positive_cosines(self, anchors: Tensor, positives: Tensor) -> Tensor:
         """Return float32 [B, P], cosines of unit rows [B, d] and [Q, d]; 0 where none is shown."""
@@ -216,14 +198,26 @@ class Step:
         weight = self.batch.weight[self.rows]
         return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
 
-    def _show(self, places: Tensor, draws: Tensor) -> Shown:
+    def _samples(self, places: Tensor, view: str) -> Shown:
+        """Return a view of each of some images, drawn by their sample ids."""
+        ids, held = self.batch.sample_id[places], self.company and self.company.of_images(places)
+        return self._show(places, held, lambda own: self._draws(ids[own], view))
+
+    def _show(
+        self, places: Tensor, held: Holders | None, draws: Callable[[Tensor], Tensor]
+    ) -> Shown:
+        """Make the views that this process holds; `draws` gets bool [n], which they are."""
         batch = self.batch
-        images = batch.images[places]
-        if len(places):
-            images = self.settings.augmentation(images, draws.to(images.device))
-        return Shown(
-            normalise(images, IMAGE_MEAN, IMAGE_STD), batch.sample_id[places], batch.groups[places]
-        )
+        own = torch.ones_like(places, dtype=torch.bool) if held is None else held.own
+        at = places[own] if self.company is None else self.company.own[places[own]]
+        images = batch.images[at]
+        if len(images):
+            images = self.settings.augmentation(images, draws(own).to(images.device))
+        images = normalise(images, IMAGE_MEAN, IMAGE_STD)
+        return Shown(images, batch.sample_id[places], batch.groups[places], held)
+
+    def _draws(self, ids: Tensor, view: str) -> Tensor:
+        return view_draws(self.settings.seed, self.epoch, ids, view)
 
 
 def drawn_weights(weight: Tensor, count: int, start: np.ndarray) -> Tensor:

@@ -58,7 +58,7 @@ def synthetic_cosines(net: ContrastiveModel, step: Step, anchors: Tensor) -> tup
     if mixes is None or not len(shown):
         return anchors.new_zeros(first.shape), torch.zeros_like(first, dtype=torch.bool)
     with torch.no_grad():
-        features = net(shown.images)
+        features = net(shown)
     rows = step.rows
     forms = forms_of(mixes.methods, mixes.method[rows], mixes.type[rows])
     a, b = features[first.clamp_min(0)], features[second.clamp_min(0)]

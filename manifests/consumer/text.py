@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..fingerprint import key_hashes
+from .shown import Told
 
 BUCKETS = 1 << 14
 """Rows of the table of words."""
@@ -38,13 +39,15 @@ class TextTower(nn.Module):
             nn.Linear(_WIDTH, projection),
         )
 
-    def forward(self, captions: list[str]) -> Tensor:
+    def forward(self, told: Told) -> Tensor:
         """Return float32 [n, projection], unit rows."""
-        bags = [word_ids(caption) for caption in captions]
-        starts = np.cumsum([0, *(len(bag) for bag in bags[:-1])])
+        bags = [word_ids(caption) for caption in told.texts]
+        starts = np.cumsum([0, *map(len, bags)])[: len(bags)]
         device = self.words.weight.device
-        ids = torch.from_numpy(np.concatenate(bags)).to(device)
+        ids = torch.from_numpy(np.concatenate([*bags, np.zeros(0, np.int64)])).to(device)
         means = self.words(ids, torch.from_numpy(starts).to(device))
+        if told.holders is not None:
+            means = told.holders.gather(means)
         return functional.normalize(self.head(means), dim=1)
 
 

@@ -1,34 +1,27 @@
-"""The reference trainer: a loop over a stream of pairs, on one CPU or GPU, with any loss."""
+"""The reference trainer: a loop over a stream of pairs, on one device or several, with any loss."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import CurateError, Interrupted, UsageError
+from ..errors import CurateError, Interrupted, StateMismatch
 from ..fingerprint import digest
-from ..losses import DEFAULT, Loss, parse
-from ..pairset import Pairset
-from ..stream import ImageTransform, PairBatch, PairLoader, PairStream, normalise
-from .acceptance import schedules_of
+from .build import build, settled
 from .checkpoint import NAME, check_options, load_checkpoint, save_checkpoint
-from .columns import sample_codes
-from .evaluate import LabelledSamples, embed, knn_accuracy, labelled_samples
-from .losses import Head, Place, build_head, head_class
-from .model import build_model
-from .options import TrainOptions, TrainResult, device_named, learning_rate, uses_bf16
-from .step import IMAGE_MEAN, IMAGE_STD, Step, StepSettings
+from .distributed import Ranks, joined_ranks, local_device
+from .evaluation import Evaluation
+from .fetch import Fetched, fetched
+from .options import TrainOptions, TrainResult, device_named, learning_rate
+from .progress import Board, Meter
+from .step import Step
 
-BATCH_SIZE = 128
-"""Pairs a batch where neither the options nor a plan say."""
 Report = Callable[[Mapping[str, Any]], None]
 """Gets small JSON events: {"event": "start" | "step" | "evaluate" | "checkpoint", ...}."""
 
@@ -40,6 +33,10 @@ def train(
 
     With a folder, a run that was stopped goes on where its last checkpoint stands; on one CPU
     thread count the weights are then bit for bit those of an undisturbed run.
+
+    Started by torchrun, the processes share each batch and each step; any loss runs so, with the
+    gradients of one process that has the whole batch (see `distributed`). The first writes and
+    reports. A run may go on with another number of processes.
 
     Args:
         root: folder of the pairset.
@@ -53,67 +50,40 @@ def train(
         CurateError: the loss is no number any more.
         Interrupted: stopped with Ctrl-C; the last checkpoint stands.
     """
-    run = _Run(root, options or TrainOptions(), report or (lambda event: None))
-    run.resume()
-    return run.go()
+    options = options or TrainOptions()
+    device = local_device(device_named(options.device))
+    with joined_ranks(device) as ranks:
+        run = _Run(root, options, report or (lambda event: None), device, ranks)
+        run.resume()
+        return run.go()
 
 
 class _Run:
     """One training run: what changes from step to step, and where it is kept."""
 
-    def __init__(self, root: str | Path, options: TrainOptions, report: Report) -> None:
-        self.options, self.report = options, report
-        self.device = device_named(options.device)
-        self.bf16 = uses_bf16(options.precision, self.device)
-        loss = _loss(root, options)
-        stream = PairStream(
-            root,
-            options.batch_size or (0 if options.plan else BATCH_SIZE),
-            seed=options.seed,
-            order=options.order,
-            plan=options.plan,
-            split=options.split,
-            transform=ImageTransform(options.image_px),
-            captions=head_class(loss.kind).captions,
-            mixes=loss.recipes,
-            schedule_batches=options.steps,
-        )
-        self.loader: PairLoader = stream.loader(
-            options.workers, pin_memory=self.device.type == "cuda"
-        )
-        self.model = build_model(options.encoder, options.projection, options.seed)
-        self.model.bf16 = self.bf16
-        groups = stream.columns["groups"].shape[1]
-        place = Place(
-            self.model,
-            groups,
-            stream.pairset.counts["samples"],
-            partial(sample_codes, stream.pairset),
-        )
-        self.head: Head = build_head(loss, place, options.seed)
-        self.model.to(self.device)
-        self.head.to(self.device)
-        drawn = options.positives_per_anchor
-        self.settings = StepSettings(
-            options.augmentation,
-            options.seed,
-            options.mask,
-            options.hard_negatives,
-            self.head.positives if drawn is None else drawn,
-        )
-        learned = [*self.model.parameters(), *self.head.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            [weight for weight in learned if weight.requires_grad],
-            lr=options.lr,
-            weight_decay=options.weight_decay,
-        )
-        self.schedules = schedules_of(stream.pairset, self.device)
-        self.labelled: LabelledSamples | None = None
-        if options.evaluate:
-            self.labelled = labelled_samples(stream.pairset, options.evaluate, options.seed)
-        self.step, self.saved, self.pairs, self.bad_images = 0, 0, 0, 0
-        self.knn_before: float | None = None
+    def __init__(
+        self,
+        root: str | Path,
+        options: TrainOptions,
+        report: Report,
+        device: torch.device,
+        ranks: Ranks | None,
+    ) -> None:
+        self.device, self.ranks, self.first = device, ranks, ranks is None or ranks.rank == 0
+        self.options, loss = settled(root, options)
+        self._report = report if self.first else (lambda event: None)
+        resumed = self.checkpoint is not None and self.checkpoint.exists()
+        self.parts = build(root, self.options, loss, device, ranks, resumed)
+        self.loader, self.model, self.head = self.parts.loader, self.parts.model, self.parts.head
+        self.state = self.loader.state_dict()
+        pairset = self.loader.stream.pairset
+        self.evaluation = Evaluation(pairset, self.options, self.parts.tower, ranks)
+        self.step, self.saved, self.bad_images = 0, 0, 0
+        self.before: dict[str, float] = {}
         self.losses: list[tuple[int, float]] = []
+        self.board: Board | None = None
+        if self.options.tensorboard and self.options.folder and self.first:
+            self.board = Board(Path(self.options.folder) / "tensorboard")
 
     @property
     def checkpoint(self) -> Path | None:
@@ -123,19 +93,69 @@ class _Run:
     def resume(self) -> None:
         """Take up the checkpoint of the folder, if there is one."""
         path = self.checkpoint
-        if path is None or not path.exists():
+        body = load_checkpoint(path) if path and path.exists() else None
+        steps = {None if one is None else one["step"] for one in [body]}
+        if self.ranks is not None:
+            steps = set(self.ranks.share(next(iter(steps))))
+        if len(steps) > 1:
+            raise StateMismatch(
+                f"the processes find different checkpoints at {path} (steps {steps}). The folder "
+                "must be one that all of them share."
+            )
+        if path is None or body is None:
             return
-        body = load_checkpoint(path)
         check_options(path, body["options"], self.options.deciding())
         self.loader.load_state_dict(body["stream"])
+        self.state = self.loader.state_dict()
         self.model.load_state_dict(body["model"])
         self.head.load_state_dict(body["head"])
-        self.optimizer.load_state_dict(body["optimizer"])
+        self.parts.optimizer.load_state_dict(body["optimizer"])
         self.step = self.saved = body["step"]
-        self.knn_before = body["knn_before"]
+        self.before = body["before"]
 
     def go(self) -> TrainResult:
         """Do the steps that are left."""
+        self._start()
+        if self.step == 0:
+            self.before = self._evaluate("before")
+        meter = Meter(self.device, self.options.steps - self.step)
+        with closing(self.board) if self.board else nullcontext():
+            try:
+                self._steps(meter)
+            except KeyboardInterrupt as stop:
+                raise Interrupted(
+                    f"stopped in step {self.step + 1} of {self.options.steps}; the same command "
+                    f"goes on from step {self.saved}."
+                ) from stop
+            seconds = meter.seconds
+            self._save()
+            after = self._evaluate("after")
+        labelled = self.evaluation.labelled
+        return TrainResult(
+            steps=self.step,
+            losses=tuple(self.losses),
+            knn_before=self.before.get("knn"),
+            knn_after=after.get("knn"),
+            knn_chance=labelled.chance if labelled else None,
+            bad_images=self.bad_images,
+            seconds=seconds,
+            pairs_per_second=meter.pairs / seconds if seconds else 0.0,
+            checkpoint=self.checkpoint,
+            scores_before=self.before,
+            scores_after=after,
+            data_wait=meter.waited / seconds if seconds else 0.0,
+            peak_gpu_bytes=meter.peak_gpu_bytes,
+            rank=self.ranks.rank if self.ranks else 0,
+            world=self.ranks.world if self.ranks else 1,
+        )
+
+    def report(self, event: Mapping[str, Any]) -> None:
+        """Tell the caller, and TensorBoard if asked for, from the first process alone."""
+        self._report(event)
+        if self.board is not None and event["event"] in ("step", "evaluate"):
+            self.board.write(event["step"], event["figures"] if "figures" in event else event)
+
+    def _start(self) -> None:
         stream = self.loader.stream
         self.report(
             {
@@ -143,152 +163,110 @@ class _Run:
                 "step": self.step,
                 "steps": self.options.steps,
                 "device": str(self.device),
-                "precision": "bf16" if self.bf16 else "fp32",
+                "world": self.ranks.world if self.ranks else 1,
+                "precision": "bf16" if self.model.bf16 else "fp32",
                 "pairs": stream.pairs,
                 "split": stream.split,
                 "columns": stream.columns.place,
                 "columns_bytes": stream.columns.nbytes,
                 "loss": self.head.settings.block(),
-                "positives_per_anchor": self.settings.positives,
+                "positives_per_anchor": self.parts.settings.positives,
             }
         )
-        if self.step == 0:
-            self.knn_before = self._evaluate("before")
-        begun = time.perf_counter()
-        try:
-            self._steps(begun)
-        except KeyboardInterrupt as stop:
-            raise Interrupted(
-                f"stopped in step {self.step + 1} of {self.options.steps}; the same command goes "
-                f"on from step {self.saved}."
-            ) from stop
-        seconds = time.perf_counter() - begun
-        self._save()
-        return TrainResult(
-            steps=self.step,
-            losses=tuple(self.losses),
-            knn_before=self.knn_before,
-            knn_after=self._evaluate("after"),
-            knn_chance=self.labelled.chance if self.labelled else None,
-            bad_images=self.bad_images,
-            seconds=seconds,
-            pairs_per_second=self.pairs / seconds if seconds else 0.0,
-            checkpoint=self.checkpoint,
-        )
 
-    def _steps(self, begun: float) -> None:
+    def _steps(self, meter: Meter) -> None:
         options = self.options
-        while self.step < options.steps:
-            epoch = self.loader.epoch
-            for batch in self.loader:
-                loss = self._update(batch.to(self.device, non_blocking=True), epoch)
-                self.step += 1
-                self.bad_images += batch.bad_images
-                if self.step % options.log_every == 0 or self.step == options.steps:
-                    self._log(loss, epoch, time.perf_counter() - begun)
-                if options.save_every and self.step % options.save_every == 0:
-                    self._save()
-                if self.step == options.steps:
-                    return
+        if self.step >= options.steps:
+            return
+        for item in meter.waiting(fetched(self.loader, self.device, self.ranks)):
+            loss = self._update(item)
+            self.step += 1
+            self.state = item.state
+            self.bad_images += item.batch.bad_images
+            meter.count(len(item.batch) if loss is not None else 0)
+            last = self.step == options.steps
+            if loss is not None and (last or self.step % options.log_every == 0):
+                self._log(float(loss), item.epoch, meter)
+            if options.save_every and self.step % options.save_every == 0:
+                self._save()
+            if last:
+                return
 
-    def _update(self, batch: PairBatch, epoch: int) -> Tensor | None:
-        if not bool(batch.valid.any()):
+    def _update(self, item: Fetched) -> Tensor | None:
+        if not bool(item.batch.valid.any()):
             return None
+        options, optimizer = self.options, self.parts.optimizer
         self.model.train()
         self.head.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.options)
-        progress = self.step / self.options.steps
-        step = Step(batch, self.settings, epoch, progress, self.schedules)
-        with _seeded(f"{self.options.seed}/{self.step}", self.device):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, options)
+        progress = self.step / options.steps
+        step = Step(
+            item.batch,
+            self.parts.settings,
+            item.epoch,
+            progress,
+            self.parts.schedules,
+            item.company,
+        )
+        with _seeded(f"{options.seed}/{self.step}", self.device):
             loss = self.head(self.model, step)
-            self.optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimizer.step()
+            if self.ranks is not None:
+                self.ranks.average(self.parts.learned)
+            optimizer.step()
             self.head.after(self.model, step)
-        self.pairs += len(batch)
         return loss.detach()
 
-    def _features(self, images: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return self.model.features(normalise(images.to(self.device), IMAGE_MEAN, IMAGE_STD))
-
-    def _log(self, loss: Tensor | None, epoch: int, seconds: float) -> None:
-        if loss is None:
-            return
-        value = float(loss)
-        if not math.isfinite(value):
+    def _log(self, loss: float, epoch: int, meter: Meter) -> None:
+        if not math.isfinite(loss):
             raise CurateError(
-                f"the loss is {value} at step {self.step}. Lower lr ({self.options.lr}) or soften "
+                f"the loss is {loss} at step {self.step}. Lower lr ({self.options.lr}) or soften "
                 f"the loss ({self.head.settings.block()})."
             )
-        self.losses.append((self.step, value))
+        self.losses.append((self.step, loss))
         self.report(
             {
                 "event": "step",
                 "step": self.step,
                 "steps": self.options.steps,
                 "epoch": epoch,
-                "loss": value,
+                "loss": loss,
                 "lr": learning_rate(self.step - 1, self.options),
-                "pairs_per_second": self.pairs / seconds,
+                **meter.look(),
                 "bad_images": self.bad_images,
             }
         )
 
     def _save(self) -> None:
+        self.saved = self.step
         path = self.checkpoint
-        if path is None:
+        if path is None or not self.first:
             return
         save_checkpoint(
             path,
             {
                 "step": self.step,
                 "options": self.options.deciding(),
-                "stream": self.loader.state_dict(),
+                "stream": self.state,
                 "model": self.model.state_dict(),
                 "head": self.head.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "knn_before": self.knn_before,
+                "optimizer": self.parts.optimizer.state_dict(),
+                "before": self.before,
             },
         )
-        self.saved = self.step
         self.report({"event": "checkpoint", "step": self.step, "path": str(path)})
 
-    def _evaluate(self, when: str) -> float | None:
-        if self.labelled is None:
-            return None
-        self.model.eval()
-        stream, samples, workers = self.loader.stream, self.labelled, self.options.workers
-        bank = embed(self._features, stream, samples.bank, workers)
-        queries = bank
-        if samples.split:
-            queries = embed(self._features, stream, samples.queries, workers)
-        accuracy = knn_accuracy(samples, bank, queries)
-        self.report(
-            {
-                "event": "evaluate",
-                "when": when,
-                "step": self.step,
-                "knn_accuracy": accuracy,
-                "chance": samples.chance,
-                "queries": len(queries[1]),
-                "bank": len(bank[1]),
-                "split": samples.split,
-            }
-        )
-        return accuracy
-
-
-def _loss(root: str | Path, options: TrainOptions) -> Loss:
-    """Read the settings of the loss: the options' over the manifest's, if of one kind."""
-    if options.positives_per_anchor is not None and options.positives_per_anchor < 0:
-        raise UsageError(
-            f"positives_per_anchor={options.positives_per_anchor}; a number from 1, 0 for all."
-        )
-    own = Pairset.open(root).manifest.get("loss") or {}
-    same = options.loss.get("kind", own.get("kind", DEFAULT)) == own.get("kind", DEFAULT)
-    return parse({**own, **options.loss} if same else options.loss)
+    def _evaluate(self, when: str) -> dict[str, float]:
+        evaluation = self.evaluation
+        figures = evaluation.figures(self.model, self.loader.stream, self.device)
+        if figures:
+            self.report(
+                {"event": "evaluate", "when": when, "step": self.step, "figures": figures}
+                | evaluation.facts
+            )
+        return figures
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from typing import Any
 
 from ..pairset import Pairset
 from ..tradeoffs import tradeoffs
+from .asset_pictures import AssetPictures
 from .choice import choose
 from .corpus import RejectFacts, SampleFacts, scan_rejects, scan_samples
 from .fills import PairFacts, scan_pairs
-from .gallery import Album, Card, Portrait, make_cards, read_edges, shown_ids
+from .gallery import Album, Card, Portrait, make_cards, read_edges, shown_assets, shown_ids
+from .generated import MadeRow, Section, made_rows, sections, shown_keys
 from .graph import GraphFacts, scan_graph
 from .similarity import EdgeFacts, scan_edges
 from .timing import Timing, read_timing
@@ -49,6 +51,8 @@ class ReportData:
 
     Attributes:
         manifest: the parsed manifest.json.
+        generators: sections of `generate`; empty where nothing was generated.
+        generated: some anchors of the cards with their generated pictures.
         tradeoffs: see `manifests.tradeoffs`.
         try_key: key of an anchor, for the command that explains one.
     """
@@ -63,6 +67,8 @@ class ReportData:
     graphs: list[GraphView]
     groups: list[GroupView]
     cards: list[Card]
+    generators: list[Section]
+    generated: list[MadeRow]
     timing: Timing
     tradeoffs: Mapping[str, Any]
     try_key: str
@@ -96,7 +102,9 @@ def collect(
     shown = shown_ids(candidates, asked)
     ids = [*asked, *hubs, *members, *shown[len(asked) :]]
     budget = max(GALLERY_BYTES, anchors * _BYTES_PER_ANCHOR)
-    album = Album(pairset, ids, frozenset(asked), budget)
+    pictures = AssetPictures(pairset, asked)
+    pictures.draw([*shown_keys(pictures), *shown_assets(candidates, asked)])
+    album = Album(pairset, ids, frozenset(asked), budget, pictures)
     cards = make_cards(album, chosen, candidates, labels_tell)
     return ReportData(
         root=str(pairset.root),
@@ -112,6 +120,8 @@ def collect(
             for size, rows in samples.groups.examples
         ],
         cards=cards,
+        generators=sections(pairset.manifest),
+        generated=made_rows(album, pictures, candidates),
         timing=read_timing(pairset.root, timings),
         tradeoffs=tradeoffs(pairset, seed=seed),
         try_key=cards[0].key if cards else "",

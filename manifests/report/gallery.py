@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..pairset import Pairset
+from ..reasons import short
 from ..schema import Role
+from .asset_pictures import AssetPictures, asset_keys
 from .choice import Chosen, resemblance, shares_label
 from .rows import rows_with
 from .thumbs import NO_IMAGE, Thumbnail, thumbnails
 
 EDGE_COLUMNS = ("anchor_id", "other_id", "text", "role", "miner", "space", "rank", "similarity")
-EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason")
+EDGE_COLUMNS = (*EDGE_COLUMNS, "positive_similarity", "action", "reason", "asset")
 SAMPLE_COLUMNS = ("sample_id", "key", "shard", "offset", "size", "captions", "labels", "group_id")
 SHOWN = {Role.POSITIVE: 5, Role.NEGATIVE: 8, Role.FALSE_NEGATIVE: 8, Role.SOFT: 5, Role.REFUSED: 6}
 """Tiles of a row at most; the rest is counted."""
@@ -28,44 +30,6 @@ TITLES = {
     Role.SOFT: "Soft target",
     Role.REFUSED: "Refused",
 }
-REASONS = {
-    "self": "the anchor itself",
-    "duplicate": "a near-duplicate of the anchor",
-    "split": "in another split",
-    "positive": "already a positive",
-    "false_negative": "masked as a false negative",
-    "same_label": "has the anchor's label",
-    "other_label": "has another label",
-    "mutuality": "not mutual",
-    "rank": "outside the ranks",
-    "ratio": "too near the positive (ratio)",
-    "margin": "too near the positive (margin)",
-    "min_similarity": "below the least similarity",
-    "max_similarity": "above the greatest similarity",
-    "threshold": "below the threshold",
-    "hub_cap": "a hub, taken often enough",
-    "no_vector": "has no vector",
-    "not_drawn": "not drawn",
-    "overflow": "no place left in the row",
-    "no_share": "next to no share of the target",
-    "true_caption": "a true caption of the picture",
-    "other_cluster": "in another cluster",
-    "not_accepted": "cluster not accepted",
-    "not_chosen": "allowed, but another was chosen",
-    "agreement": "the spaces do not agree",
-    "below_positive": "less similar than the positive",
-    "distance": "too far after re-ranking",
-    "nearer_other": "nearer to another sample",
-    "same_attribute": "shares an attribute's value",
-    "time_gap": "outside the window of time",
-    "value_cap": "its value was taken often enough",
-    "improbable": "next to no probability",
-    "oracle_conflict": "the answers contradict each other",
-    "selected": "was selected by people",
-    "far_from_set": "far from the selected set",
-    "not_selected": "dropped by the selection",
-}
-"""What each reason code of `edges` means, for people."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +100,12 @@ class Album:
     """The samples that a page shows and their pictures, read once."""
 
     def __init__(
-        self, pairset: Pairset, ids: Sequence[int], large: frozenset[int], budget: int
+        self,
+        pairset: Pairset,
+        ids: Sequence[int],
+        large: frozenset[int],
+        budget: int,
+        assets: AssetPictures | None = None,
     ) -> None:
         """Read rows and pictures.
 
@@ -146,7 +115,9 @@ class Album:
                 without a picture if need be.
             large: ids of anchors.
             budget: bytes of all pictures.
+            assets: generated pictures of the anchors; none by default.
         """
+        self.assets = assets or AssetPictures(pairset, [])
         unique = list(dict.fromkeys(ids))
         table = rows_with(pairset, "samples", "sample_id", np.array(unique), SAMPLE_COLUMNS)
         self._rows: dict[int, dict[str, Any]] = {row["sample_id"]: row for row in table.to_pylist()}
@@ -180,7 +151,9 @@ def read_edges(pairset: Pairset, anchors: Sequence[int]) -> Edges:
     table = rows_with(pairset, "edges", "anchor_id", np.array(anchors, np.int64), EDGE_COLUMNS)
     found: dict[int, dict[str, dict[Any, _Candidate]]] = defaultdict(lambda: defaultdict(dict))
     for edge in table.to_pylist():
-        name = edge["other_id"] if edge["other_id"] is not None else edge["text"]
+        name = edge["other_id"]
+        if name is None:
+            name = edge["text"] if edge["text"] is not None else edge["asset"]
         roles = found[edge["anchor_id"]][edge["role"]]
         candidate = roles.setdefault(name, _Candidate(edge))
         rank = f" #{edge['rank']}" if edge["space"] else ""
@@ -215,6 +188,16 @@ def shown_ids(edges: Edges, anchors: Sequence[int]) -> list[int]:
             shown = edges.get(anchor, {}).get(role, [])[: SHOWN[role]]
             ids += [c.edge["other_id"] for c in shown if c.edge["other_id"] is not None]
     return ids
+
+
+def shown_assets(edges: Edges, anchors: Sequence[int]) -> list[str]:
+    """Return the keys of the generated pictures on the cards, row by row."""
+    return asset_keys(
+        candidate.edge
+        for role in TITLES
+        for anchor in anchors
+        for candidate in edges.get(anchor, {}).get(role, [])[: SHOWN[role]]
+    )
 
 
 def make_cards(
@@ -271,8 +254,9 @@ def _tile(album: Album, anchor: int, candidate: _Candidate) -> Tile:
     similarity = _similarity(edge, math.nan)
     shown = None if math.isnan(similarity) else similarity
     if other is None:
-        text = edge["text"] or edge.get("asset") or ""
-        return Tile("", NO_IMAGE, text, "", shown, candidate.said, None)
+        key = edge.get("asset") or ""
+        text = edge["text"] or album.assets.provenance(key) or key
+        return Tile(key, album.assets.thumbnail(key), text, "", shown, candidate.said, None)
     mine, row = album.row(anchor), album.row(other)
     if other == anchor:
         note = Thumbnail("", 0, 0, "two views of the anchor itself")
@@ -292,7 +276,7 @@ def _tile(album: Album, anchor: int, candidate: _Candidate) -> Tile:
 def _why(edge: Mapping[str, Any]) -> str:
     if edge["role"] == Role.FALSE_NEGATIVE:
         return str(edge["action"] or "")
-    return REASONS.get(edge["reason"], str(edge["reason"]))
+    return short(str(edge["reason"]))
 
 
 def _similarity(edge: Mapping[str, Any], missing: float) -> float:

@@ -10,10 +10,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ..inspect import plan_facts
+from ..reasons import short
 from . import plots
 from .data import ReportData
 from .fills import Side
-from .gallery import REASONS
 from .graph import GraphFacts
 from .verdict import Finding, percent
 
@@ -40,6 +41,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "name": _corpus_name(manifest),
         "headline": headline(data.findings, data),
         "facts": _facts(manifest, thresholds),
+        "plans": [{**entry, **plan_facts(entry)} for entry in manifest.get("plans", ())],
         "panels": plots.similarity_panels(data.edges.series, thresholds),
         "silent": [item for item in data.edges.series if item.without],
         "filled": _filled(data.pairs.positives, data.pairs.negatives),
@@ -108,15 +110,6 @@ def interval_line(entry: Mapping[str, Any]) -> str:
         return "unknown"
     low, high = percent(entry["low"]), percent(entry["high"])
     return f"{percent(entry['relevant'])} ({low} to {high})"
-
-
-def settings_line(settings: Mapping[str, Any]) -> str:
-    """Return a miner's settings as "k=5 mutual=true"; what is null is left out."""
-    known = {name: value for name, value in settings.items() if value is not None}
-    return " ".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in known.items()
-    )
 
 
 def _corpus_name(manifest: Mapping[str, Any]) -> str:
@@ -207,9 +200,7 @@ def _filled(*sides: Side) -> list[plots.Bar]:
 
 def _refusals(refusals: Mapping[tuple[str, str], int]) -> list[plots.Bar]:
     items = sorted(refusals.items(), key=lambda item: (-item[1], item[0]))
-    return plots.bars(
-        [(f"{miner}: {REASONS.get(reason, reason)}", count) for (miner, reason), count in items]
-    )
+    return plots.bars([(f"{miner}: {short(reason)}", count) for (miner, reason), count in items])
 
 
 def _flag_counts(data: ReportData) -> dict[str, int]:

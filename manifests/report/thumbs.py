@@ -90,14 +90,28 @@ def _batches(
 def _make(pairset: Pairset, reader: ShardReader, sample: Mapping[str, Any], side: int) -> Thumbnail:
     if not sample["shard"]:
         return NO_IMAGE
-    url = pairset.shard_url(sample["shard"])
     try:
-        image = decode(reader.read(url, int(sample["offset"]), int(sample["size"])))
+        data, size = webp_of(pairset, reader, sample, side)
     except (OSError, EOFError, ImageError) as error:
         # The corpus may have moved since the run; a page with a gap says more than no page.
         return Thumbnail("", 0, 0, f"not readable: {type(error).__name__}")
+    text = base64.b64encode(data).decode("ascii")
+    return Thumbnail(f"data:image/webp;base64,{text}", *size)
+
+
+def webp_of(
+    pairset: Pairset, reader: ShardReader, sample: Mapping[str, Any], side: int
+) -> tuple[bytes, tuple[int, int]]:
+    """Return a sample's picture as WebP, and its width and height; longest side `side` at most.
+
+    Raises:
+        OSError: its shard cannot be read.
+        EOFError: its shard ends before it.
+        ImageError: it cannot be decoded.
+    """
+    url = pairset.shard_url(sample["shard"])
+    image = decode(reader.read(url, int(sample["offset"]), int(sample["size"])))
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY, method=4)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(f"data:image/webp;base64,{text}", image.width, image.height)
+    return buffer.getvalue(), image.size

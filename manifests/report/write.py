@@ -16,10 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import storage
-from ..human import human_bytes, human_seconds
+from ..human import human_bytes, human_seconds, settings_line
 from ..pairset import Pairset
 from .data import ReportData, collect
-from .page import context, graph_line, interval_line, settings_line
+from .page import context, graph_line, interval_line
+from .verdict import percent
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -72,6 +73,7 @@ def render(data: ReportData) -> str:
         settings=settings_line,
         graph_line=graph_line,
         interval=interval_line,
+        share=lambda value: "unknown" if value is None else percent(value),
     )
     return environment.get_template("template.html").render(
         context(data),

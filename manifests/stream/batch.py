@@ -297,13 +297,14 @@ def complete(
     }
     soft = ("soft_ids", "soft_targets")
     arrays |= {name: columns[name][rows] for name in soft if name in columns.arrays}
+    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return PairBatch(
         images=stacked,
         bad_images=int((~read).sum()),
         assets=asset.shape[1],
         mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
         **(_texts(columns, good, padding, rows) if settings.captions else {}),
-        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        **tensors,
     )
 
 

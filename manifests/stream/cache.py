@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
 import os
 import shutil
 import tempfile
@@ -77,7 +78,13 @@ def open_columns(folder: Path) -> Columns:
 
 
 def _open(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    # Rows are read one here, one there: without the advice each costs the pages around it too, and
+    # the first batches of a machine wait six times longer (benchmarks/startup.py, cold).
+    pages, random = getattr(array, "_mmap", None), getattr(mmap, "MADV_RANDOM", None)
+    if pages is not None and random is not None:
+        pages.madvise(random)
+    return array
 
 
 def cache_name(pairset: Pairset, request: Request) -> str:

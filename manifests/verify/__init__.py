@@ -80,7 +80,7 @@ def _checks(context: Context) -> list[tuple[str, tuple[str, ...], Check]]:
         ("embeddings", (), check_embeddings),
         ("samples", ("samples",), check_samples),
         ("groups", ("samples",), check_groups),
-        ("selection", ("samples", "selection", "pairs", "edges"), check_selection),
+        ("selection", ("samples", "selection", "pairs", "edges", *clusters), check_selection),
         ("neighbors", ("samples", "selection", *graphs), check_neighbors),
         ("clusters", ("samples",), check_clusters),
         ("assets", ("samples", *assets), check_assets),

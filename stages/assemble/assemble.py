@@ -81,6 +81,8 @@ class Assemble(Stage):
     out).
     """
 
+    version = 2
+
     miners: tuple[MinerRef, ...]
     """In the order in which they ran; the position is the code in `*_kinds`."""
     mixers: tuple[MixerRef, ...] = ()

@@ -65,6 +65,7 @@ class Lists:
         soft: samples of the soft target, their share as weight.
         texts: int64 [A, T], rows of the table of edges whose text is a negative caption; -1 fill.
         assets: int64 [A, assets], rows of the table of edges whose asset is a positive; -1 fill.
+        miners: int64 [edges], position of the miner of each row of the table of edges.
         overflow: positive_overflow, negative_overflow, negatives_dropped, fn_truncated.
     """
 
@@ -74,6 +75,7 @@ class Lists:
     soft: Chosen
     texts: np.ndarray
     assets: np.ndarray
+    miners: np.ndarray
     overflow: dict[str, int] = field(default_factory=dict)
 
     def of(self, rows: np.ndarray) -> Lists:
@@ -85,21 +87,32 @@ class Lists:
             self.soft.of(rows),
             self.texts[rows],
             self.assets[rows],
+            self.miners,
             self.overflow,
         )
 
     def rules(self, names: Sequence[str]) -> pa.Array:
         """Name the miners of each row: positives, negatives, false negatives.
 
+        Those of generated positives and of hard captions are named with the others of their role.
+
         Returns:
             Strings such as "knn+label|hard+random|topk_threshold".
         """
-        parts = (self.positives, self.negatives, self.false_negatives)
-        used = np.concatenate([_used(part.kinds, len(names)) for part in parts], axis=1)
+        lists = (
+            np.concatenate([self.positives.kinds, self._miners_of(self.assets)], axis=1),
+            np.concatenate([self.negatives.kinds, self._miners_of(self.texts)], axis=1),
+            self.false_negatives.kinds,
+        )
+        used = np.concatenate([_used(kinds, len(names)) for kinds in lists], axis=1)
         packed = np.packbits(used, axis=1)
         _, first, code = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         texts = [_rule(row, names) for row in used[first]]
         return pa.array(texts, pa.string()).take(pa.array(code.reshape(-1)))
+
+    def _miners_of(self, rows: np.ndarray) -> np.ndarray:
+        # NO_ID is -1, so an empty place looks at what is appended.
+        return np.append(self.miners, PADDING_KIND)[rows]
 
 
 def _used(kinds: np.ndarray, count: int) -> np.ndarray:
@@ -160,6 +173,7 @@ def choose_lists(rows: EdgeRows, anchors: np.ndarray, lengths: Lengths) -> Lists
         Chosen.of_rows(_first(_distinct(rows.with_role(Role.SOFT)), s, count)[0], (count, s)),
         _table_rows(rows.with_text(), (count, lengths.texts)),
         _table_rows(rows.with_asset(), (count, lengths.assets)),
+        rows.kinds,
         {
             "positive_overflow": len(left_out.anchors),
             "negative_overflow": len(negatives_left.anchors),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...manifests.fingerprint import draw_uniform
+from ...manifests.vectors import check_comparable
 from .base import Pool
 
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -55,6 +56,7 @@ class Sigmoid:
     def loss(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Return -log sigmoid(+logit) where image and text are one row, else of -logit."""
         left, right = self.pool.exact(self.image, images), self.pool.exact(self.caption, texts)
+        check_comparable(left.shape[1], right.shape[1], f"{self.image}>{self.caption}")
         logits = self.scale * (left @ right.T) + self.bias
         same = images[:, None] == texts
         return np.logaddexp(0.0, np.where(same, -logits, logits))

@@ -10,10 +10,10 @@ import numpy as np
 
 from ...manifests.artifact import Artifact
 from ...manifests.errors import ConfigError
+from ...manifests.exact import to_grid, unit_on_grid
 from ...manifests.schema import ATTRIBUTE_PREFIX
 from ...manifests.tables import open_parquet
 from ...manifests.vectors import Rows
-from .grid import to_grid, unit_on_grid
 
 _COVARIANCE_ROWS = 1 << 20
 _COARSE = 2.0**16

@@ -1,9 +1,7 @@
 """Products that are exact, so that clusters are the same bytes for any number of threads.
 
-Every point and centroid is a multiple of 2^-24 with a norm of about 1 (stored float16 vectors are
-that already). A product of two coordinates is then a multiple of 2^-48, and by Cauchy-Schwarz no
-partial sum leaves [-2, 2]: 50 bits, which float64 holds. So a matrix product rounds nothing,
-whatever the order of its additions, and neither does a sum of up to 2^28 points.
+Every point and centroid is on the grid of `manifests.exact` and has a norm of about 1, so neither a
+matrix product nor a sum of up to 2^28 points rounds anything.
 """
 
 from __future__ import annotations
@@ -11,19 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-_STEPS = 2.0**24
 _BLOCK_VALUES = 1 << 22
-
-
-def to_grid(values: np.ndarray) -> np.ndarray:
-    """Return float64 multiples of 2^-24."""
-    return np.rint(values * _STEPS) / _STEPS
-
-
-def unit_on_grid(rows: np.ndarray) -> np.ndarray:
-    """Return float64 [n, d]: rows of norm 1 on the grid; zero rows stay zero."""
-    norm = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    return to_grid(np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0))
 
 
 def block_rows(clusters: int) -> int:

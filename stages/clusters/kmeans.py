@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...manifests.exact import unit_on_grid
 from ...manifests.fingerprint import draw_uint64
-from .grid import assign, sums, unit_on_grid
+from .grid import assign, sums
 
 
 def start_at(points: np.ndarray, clusters: int, seed: int, purpose: str) -> np.ndarray:

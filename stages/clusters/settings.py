@@ -40,6 +40,8 @@ class ClusterSettings(BaseModel):
     """Points nearest to each centroid that a step of resampling keeps."""
     t: float = Field(default=0.1, gt=0)
     """Temperature of the confidence."""
+    after: str | None = None
+    """Selector that runs first: clusters are found among what is kept up to it; null: among all."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> ClusterSettings:

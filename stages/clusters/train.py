@@ -6,11 +6,12 @@ import numpy as np
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
+from ...manifests.exact import to_grid
 from ...manifests.sampling import draw_rows
 from ...manifests.vectors import Rows
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .frame import GlobeSource, Source, SpaceSource, Whitening
-from .grid import assign, to_grid
+from .grid import assign
 from .kmeans import hierarchy
 from .settings import ClusterSettings
 
@@ -30,8 +31,9 @@ class Train(Stage):
 
     All products and sums are exact (see `grid`), so the bytes do not depend on threads.
 
-    Inputs: samples, and `vectors` (the space) unless `by` is set. One part: "level-<l>.npy"
-    float32 [k_l, p], centroids; "parents-<l>.npy" int32 [k_(l-1)] for l >= 1; with whitening
+    Inputs: samples, `vectors` (the space) unless `by` is set, and with `after` the artifact
+    `selected`, bool [N]: rows are drawn among those. One part: "level-<l>.npy" float32 [k_l, p],
+    centroids; "parents-<l>.npy" int32 [k_(l-1)] for l >= 1; with whitening
     "matrix.npy" float64 [d, p] and "offset.npy" float64 [p]. Facts: levels (clusters of each; no
     more than there are different points), dim, drawn, with_point, similarity (mean of the drawn
     rows to their finest centroid).
@@ -67,9 +69,15 @@ class Train(Stage):
         def run(task: Task) -> Output:
             del task
             valid = _with_point(source, total)
+            if "selected" in inputs:
+                selected = inputs["selected"]
+                valid = valid[selected.array(selected.parts[0])[valid]]
             if not len(valid):
                 what = "vector" if self.settings.by is None else "place"
-                raise DataError(f"clusters: no sample has a {what}, so there is nothing to group.")
+                left = f" that {self.settings.after} keeps" if self.settings.after else ""
+                raise DataError(
+                    f"clusters: no sample{left} has a {what}, so there is nothing to group."
+                )
             count = self.settings.points * self.settings.sizes[0]
             chosen = draw_rows(valid, count, self.seed, "clusters/train")
             return self._trained(_points(source, chosen), len(valid))

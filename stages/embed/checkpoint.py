@@ -157,7 +157,8 @@ def _built(path: Path, body: Mapping[str, Any]) -> ContrastiveModel:
 
     options = body["options"]
     try:
-        model = build_model(options["encoder"], options["projection"], 0)
+        encoder, px = options["encoder"], options["image_px"]
+        model = build_model(encoder, options["projection"], 0, px, pretrained=False)
         model.load_state_dict(body["model"])
     except (RuntimeError, CurateError) as error:
         raise ConfigError(f"checkpoint: the weights of {path} do not load: {error}") from error
@@ -177,7 +178,7 @@ class _Loaded:
         model: Any = _built(body["path"], body).to(device)
         self._encode = model.features if what == "features" else model.project
         self._transform = ImageTransform(body["options"]["image_px"], IMAGE_MEAN, IMAGE_STD)
-        self.dim = int(model.width if what == "features" else body["options"]["projection"])
+        self.dim = int(model.width if what == "features" else model.projection)
 
     def prepare_image(self, image: Image.Image) -> Any:
         """Return float32 [3, px, px]: the trainer's own pixels, without augmentation."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from PIL import Image
 from pydantic import Field
 
 from . import _autoencoder
-from .base import Generator, LoadedGenerator, Prompt, Variation
+from ._decoded import CodecGenerator
+from .base import Prompt, Variation
 
 
-class Latent(Generator):
+class Latent(CodecGenerator):
     """Decodes a mixture of the anchor's code and a random sample's: w * random + (1 - w) * anchor.
 
     Zeng et al., Contrastive Learning with Synthetic Positives (CLSP), ECCV 2024, eq. 4: in each
@@ -31,8 +31,6 @@ class Latent(Generator):
     fidelity = "surrogate"
     paper = "Zeng et al., Contrastive Learning with Synthetic Positives, 2024"
 
-    path: str = ""
-    """The weights, from `python -m curate.stages.generate.train`."""
     w: float = Field(default=0.1, ge=0, le=1)
     """Share of the random sample's code."""
     noise: float = Field(default=0.2, ge=0)
@@ -46,42 +44,14 @@ class Latent(Generator):
             "offline. For real work: generator: diffusers"
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the file stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
-
-    def weights_digest(self) -> str:
-        """Return the sha256 of the weights file.
-
-        Raises:
-            ConfigError: there is no such file.
-        """
-        return _autoencoder.weights_digest(self.path, "latent")
-
-    def load(self, device: str) -> LoadedGenerator:
-        """Load the weights.
-
-        Raises:
-            ConfigError: the file holds no such weights.
-        """
-        return _Loaded(self, _autoencoder.Codec.load(self.path, device))
-
-
-class _Loaded:
-    """The autoencoder on a device."""
-
-    def __init__(self, settings: Latent, codec: _autoencoder.Codec) -> None:
-        self._settings = settings
-        self._codec = codec
-
-    def make(self, anchor: Image.Image, prompts: Sequence[Prompt]) -> list[Variation]:
+    def vary(
+        self, codec: _autoencoder.Codec, anchor: Image.Image, prompts: Sequence[Prompt]
+    ) -> list[Variation]:
         """Mix the anchor's code with that of each prompt's other picture."""
-        w, spread = self._settings.w, self._settings.noise
-        codes = self._codec.encode([anchor, *(prompt.other for prompt in prompts)])
+        w, spread = self.w, self.noise
+        codes = codec.encode([anchor, *(prompt.other for prompt in prompts)])
         mixed = w * codes[1:] + (1 - w) * codes[:1]
         mixed = mixed + spread * _autoencoder.noise([p.seed for p in prompts], codes.shape[1:])
         recipes = [{"w": w, "noise": spread, "seed": prompt.seed} for prompt in prompts]
-        pictures = self._codec.decode(mixed)
+        pictures = codec.decode(mixed)
         return [Variation(*both) for both in zip(pictures, recipes, strict=True)]

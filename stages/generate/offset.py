@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from PIL import Image
 from pydantic import Field, model_validator
 
 from . import _autoencoder
-from .base import Generator, LoadedGenerator, Prompt, Variation
+from ._decoded import CodecGenerator
+from .base import Prompt, Variation
 
 
-class Offset(Generator):
+class Offset(CodecGenerator):
     """Decodes the anchor's code moved by delta in a random direction, delta from small to large.
 
     Wu et al., Synthetic Hard Positives (AAAI 2023): a pair of generators makes two similar but
@@ -34,8 +34,6 @@ class Offset(Generator):
     fidelity = "surrogate"
     paper = "Wu et al., Synthetic Hard Positives for Contrastive Learning, 2023"
 
-    path: str = ""
-    """The weights, from `python -m curate.stages.generate.train`."""
     near: float = Field(default=0.1, ge=0)
     """Offset of the first candidate; codes have variance 1."""
     far: float = Field(default=0.5, ge=0)
@@ -55,45 +53,17 @@ class Offset(Generator):
             "as the paper's generators do"
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the file stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
-
-    def weights_digest(self) -> str:
-        """Return the sha256 of the weights file.
-
-        Raises:
-            ConfigError: there is no such file.
-        """
-        return _autoencoder.weights_digest(self.path, "offset")
-
-    def load(self, device: str) -> LoadedGenerator:
-        """Load the weights.
-
-        Raises:
-            ConfigError: the file holds no such weights.
-        """
-        return _Loaded(self, _autoencoder.Codec.load(self.path, device))
-
-
-class _Loaded:
-    """The autoencoder on a device."""
-
-    def __init__(self, settings: Offset, codec: _autoencoder.Codec) -> None:
-        self._settings = settings
-        self._codec = codec
-
-    def make(self, anchor: Image.Image, prompts: Sequence[Prompt]) -> list[Variation]:
+    def vary(
+        self, codec: _autoencoder.Codec, anchor: Image.Image, prompts: Sequence[Prompt]
+    ) -> list[Variation]:
         """Move the anchor's code by each prompt's delta."""
-        near, far = self._settings.near, self._settings.far
-        code = self._codec.encode([anchor])
+        near, far = self.near, self.far
+        code = codec.encode([anchor])
         deltas = [near + (far - near) * prompt.step for prompt in prompts]
         ways = _autoencoder.noise([prompt.seed for prompt in prompts], code.shape[1:])
         scale = ways.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         moved = code + torch.tensor(deltas).view(-1, 1, 1, 1) * ways / scale
-        pictures = self._codec.decode(moved)
+        pictures = codec.decode(moved)
         return [
             Variation(picture, {"delta": round(delta, 6), "seed": prompt.seed})
             for picture, delta, prompt in zip(pictures, deltas, prompts, strict=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ...manifests.schema import NO_ID
 from ..base import Component
@@ -50,6 +51,9 @@ class Mixer(Component, abc.ABC):
     paper: ClassVar[str] = ""
     """Author, title, year."""
 
+    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    """The neighbour graph: QUERY>BANK."""
+
     @property
     def columns(self) -> Sequence[str]:
         """Columns of `samples` that the mixer asks for."""
@@ -57,8 +61,8 @@ class Mixer(Component, abc.ABC):
 
     @property
     def graph_names(self) -> Sequence[str]:
-        """Graphs that the mixer reads."""
-        return ()
+        """The graph whose hardest negatives are mixed."""
+        return (self.space,)
 
     @property
     def space_names(self) -> Sequence[str]:

@@ -47,7 +47,9 @@ def similarities_to(
         left = query.rows(anchors[first])[which]
         right = bank.rows(others[row, place])
         found = pair_similarity(left, right)
-        found[~(left.any(axis=1) & right.any(axis=1))] = np.nan
+        # A row without a vector is zero, and so is its product: only zeros need a closer look.
+        zero = np.flatnonzero(found == 0)
+        found[zero[~(left[zero].any(axis=1) & right[zero].any(axis=1))]] = np.nan
         out[row, place] = found
     return out
 
@@ -67,14 +69,16 @@ def fill_similarities(
     """
     rank = np.full(ids.shape, NO_ID, np.int64)
     if ids.size and listed.size:
+        # Id and place in one integer: a plain sort is far faster than one that moves places.
+        bits = int(listed.shape[1]).bit_length()
+        packed = np.sort(listed << bits | np.arange(listed.shape[1]), axis=1)
         step = np.int64(max(ids.max(), listed.max()) + 2)
         row = np.arange(len(ids), dtype=np.int64)[:, None] * step + 1
-        names = (row + listed).reshape(-1)
-        order = np.argsort(names, kind="stable")
+        names = (row + (packed >> bits)).reshape(-1)
         wanted = (row + ids).reshape(-1)
-        at = np.minimum(np.searchsorted(names[order], wanted), len(order) - 1)
-        hit = (names[order[at]] == wanted) & (ids.reshape(-1) != NO_ID)
-        rank.reshape(-1)[hit] = order[at[hit]] % listed.shape[1]
+        at = np.minimum(np.searchsorted(names, wanted), names.size - 1)
+        hit = (names[at] == wanted) & (ids.reshape(-1) != NO_ID)
+        rank.reshape(-1)[hit] = packed.reshape(-1)[at[hit]] & ((1 << bits) - 1)
     known = rank != NO_ID
     found = np.full(ids.shape, np.nan, np.float32)
     if listed.size:

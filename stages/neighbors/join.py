@@ -9,10 +9,9 @@ import faiss
 import numpy as np
 
 from ...manifests.artifact import Artifact, Output
-from ...manifests.errors import DataError
 from ...manifests.sampling import draw_rows
 from ...manifests.schema import NO_ID
-from ...manifests.vectors import Rows, widen
+from ...manifests.vectors import Rows, check_comparable, widen
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from . import ivf
 from .exact import BLOCK_ROWS, Device, nearest
@@ -163,12 +162,8 @@ def check_widths(graph: str, inputs: Inputs) -> None:
         DataError: they differ.
     """
     widths = [inputs[n].receipts[0].facts["dim"] for n in ("query", "bank") if inputs[n].receipts]
-    if len(set(widths)) > 1:
-        raise DataError(
-            f"neighbors.{graph}: the spaces have {widths[0]} and {widths[1]} dimensions. A graph "
-            "needs two spaces of one model, in which an item of one can be near an item of the "
-            "other. Give vectors of a joint encoder, or leave this graph out."
-        )
+    if widths:
+        check_comparable(widths[0], widths[-1], f"neighbors.{graph}")
 
 
 def search_resources(inputs: Inputs, length: int, device: Device) -> Resources:

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from pydantic import Field
 
 from ...manifests.artifact import Output
 from ...manifests.schema import NO_ID
 from ..base import Task
 from ._exact import targets
-from .base import Corpus
+from .base import Corpus, Selector
 
 _ROWS = 2048
 _TARGETS = 4096
 
 
-def bytes_of_targets(corpus: Corpus, space: str) -> int:
-    """Return the bytes of one block of products and of its neighbours in memory."""
-    return 8 * _ROWS * (3 * _TARGETS + 2 * corpus.vectors[space].dim)
+class TargetSelector(Selector):
+    """A selector that holds a space's vectors against target vectors from outside."""
+
+    targets: str
+    """Target vectors, .npy or Parquet, by the encoder of `space`."""
+    space: str = Field(default="image", pattern=r"^[^>]+$")
+    """Space of the samples' vectors."""
+
+    @property
+    def space_names(self) -> Sequence[str]:
+        """The space."""
+        return (self.space,)
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The target vectors."""
+        return (self.targets,)
+
+    def measure_bytes(self, corpus: Corpus) -> int:
+        """One block of cosines."""
+        return 8 * _ROWS * (3 * _TARGETS + 2 * corpus.vectors[self.space].dim)
 
 
 def products(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...manifests.arrays import open_vectors
 from ...manifests.errors import DataError
-from ...manifests.vectors import unit
+from ...manifests.vectors import check_comparable, unit
 
 ROWS = 2048
 """Rows of a block of products."""
@@ -26,7 +26,11 @@ def dots(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 [n].
+
+    Raises:
+        DataError: the spaces are of different width.
     """
+    check_comparable(left.shape[1], right.shape[1])
     return np.einsum("ij,ij->i", left.astype(np.float64), right.astype(np.float64))
 
 

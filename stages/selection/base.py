@@ -26,6 +26,7 @@ from ...manifests.errors import DataError
 from ...manifests.selection import DROP_CODE, Drop
 from ...manifests.vectors import VectorStore
 from ..base import Component, Task
+from ._cluster_set import ClusterSet
 
 KEPT = np.uint8(DROP_CODE[Drop.KEPT])
 
@@ -39,12 +40,14 @@ class Corpus:
         vectors: by space name.
         pool: bool [N], the samples that are judged; None for all of them.
         seed: of this selector; draws go through `manifests.fingerprint`, keyed by sample_id.
+        clusters: by name of the set.
     """
 
     samples: Artifact
     vectors: Mapping[str, VectorStore]
     pool: np.ndarray | None = None
     seed: int = 0
+    clusters: Mapping[str, ClusterSet] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -102,6 +105,16 @@ class Selector(Component, abc.ABC):
         return ()
 
     @property
+    def cluster_names(self) -> Sequence[str]:
+        """Sets of clusters that the selector reads."""
+        return ()
+
+    @property
+    def cluster_level(self) -> int:
+        """Level of them that it reads; 0 is the finest."""
+        return 0
+
+    @property
     def sources(self) -> Sequence[str]:
         """Files outside the corpus that decide the result."""
         return ()
@@ -124,6 +137,11 @@ class Selector(Component, abc.ABC):
 
     def measure_bytes(self, corpus: Corpus) -> int:
         """Say what one `measure` holds beside a part of samples and its vectors."""
+        del corpus
+        return 0
+
+    def decide_bytes(self, corpus: Corpus) -> int:
+        """Say what `decide` holds beside `bytes_a_sample`."""
         del corpus
         return 0
 
@@ -157,11 +175,33 @@ def top(scores: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
     return np.sort(ids[order[:count]])
 
 
+def places(groups: np.ndarray, values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return int64 [n], the place of each element in its group by rising value, ties by id.
+
+    Args:
+        groups: integers [n].
+        values: [n].
+        ids: integers [n].
+    """
+    order = np.lexsort((ids, values, groups))
+    ranked = groups[order]
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(len(order)) - np.searchsorted(ranked, ranked)
+    return found
+
+
 def dropped(count: int, ids: np.ndarray, drop: Drop) -> np.ndarray:
     """Return uint8 [count] drops: those at `ids`; the others are kept."""
     drops = np.full(count, KEPT)
     drops[ids] = DROP_CODE[drop]
     return drops
+
+
+def without(corpus: Corpus, ids: np.ndarray) -> np.ndarray:
+    """Return uint8 [N] drops: judged samples that are not among `ids` have no vector."""
+    missing = corpus.is_judged(np.arange(corpus.count))
+    missing[ids] = False
+    return dropped(corpus.count, np.flatnonzero(missing), Drop.NO_VECTOR)
 
 
 def gather(measured: Artifact, suffix: str) -> np.ndarray:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
-from ._against import bytes_of_targets, nearest_target
-from .base import Corpus, Selector, Verdict, gather, top
+from ._against import TargetSelector, nearest_target
+from .base import Corpus, Verdict, gather, top
 
 
-class Cit(Selector):
+class Cit(TargetSelector):
     """CiT: keep a sample whose caption is near a class name, or the best few of its chunk.
 
     Xu et al., CiT: Curation in Training for Effective Vision-Language Data, 2023, §3.2 and
@@ -45,20 +43,6 @@ class Cit(Selector):
     """Share of a chunk that is accepted at least."""
     chunk: int = Field(default=16_384, ge=1)
     """Samples of a chunk."""
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """The space."""
-        return (self.space,)
-
-    @property
-    def sources(self) -> Sequence[str]:
-        """The target vectors."""
-        return (self.targets,)
-
-    def measure_bytes(self, corpus: Corpus) -> int:
-        """One block of cosines."""
-        return bytes_of_targets(corpus, self.space)
 
     def measure(self, corpus: Corpus, task: Task) -> Output:
         """Measure the largest cosine of a part's captions to any target."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,13 +10,13 @@ from pydantic import Field
 from ...manifests.artifact import Artifact, Output
 from ...manifests.selection import DROP_CODE, Drop
 from ..base import Task
-from ._against import bytes_of_targets, nearest_target, products
+from ._against import TargetSelector, nearest_target, products
 from ._exact import targets
-from .base import Corpus, Selector, Verdict, gather, share_of, top
+from .base import Corpus, Verdict, gather, places, share_of, top
 from .top_score import keep_fraction
 
 
-class Cupid(Selector):
+class Cupid(TargetSelector):
     """CUPID: keep the top fraction by similarity to the target corpus.
 
     Zhou et al., CUPID: Adaptive Curation of Pre-training Data for Video-and-Language
@@ -36,28 +35,12 @@ class Cupid(Selector):
 
     targets: str
     """Vectors of the target corpus, .npy or Parquet."""
-    space: str = Field(default="image", pattern=r"^[^>]+$")
-    """Space of the samples' vectors."""
     by: Literal["max", "mean"] = "max"
     """Largest or mean cosine."""
     fraction: float = Field(default=0.15, ge=0, le=1)
     """Share of the judged samples that is kept."""
     quota: int | None = Field(default=None, ge=1)
     """Samples that are kept for one target, at most."""
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """The space."""
-        return (self.space,)
-
-    @property
-    def sources(self) -> Sequence[str]:
-        """The target vectors."""
-        return (self.targets,)
-
-    def measure_bytes(self, corpus: Corpus) -> int:
-        """One block of cosines."""
-        return bytes_of_targets(corpus, self.space)
 
     def measure(self, corpus: Corpus, task: Task) -> Output:
         """Measure the similarity of a part's samples, and which target is nearest."""
@@ -90,9 +73,4 @@ class Cupid(Selector):
 
 def _over_quota(scores: np.ndarray, of: np.ndarray, ids: np.ndarray, quota: int) -> np.ndarray:
     """Return the ids behind the first `quota` of their target, by score, ties by id."""
-    order = ids[np.lexsort((ids, -scores[ids], of[ids]))]
-    owner = of[order]
-    first = np.ones(len(order), bool)
-    first[1:] = owner[1:] != owner[:-1]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-    return np.sort(order[np.arange(len(order)) - start >= quota])
+    return np.sort(ids[places(of[ids], -scores[ids], ids) >= quota])

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.fingerprint import draw_uint64
+from ...manifests.vectors import check_comparable
 from ..base import Task
 from .base import Corpus, Selector, Verdict
 from .top_score import keep_fraction
@@ -76,6 +77,7 @@ class Negcliploss(Selector):
         query, _, bank = self.spaces.partition(">")
         left = corpus.vectors[query].rows(ids).astype(np.float64)
         right = corpus.vectors[bank].rows(ids).astype(np.float64)
+        check_comparable(left.shape[1], right.shape[1], self.spaces)
         there = left.any(axis=1) & right.any(axis=1)
         found = np.full(len(ids), np.nan)
         found[there] = negative_loss(left[there], right[there], self.t)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,13 +9,13 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ..base import Task
-from ._against import bytes_of_targets, products
+from ._against import TargetSelector, products
 from ._exact import targets
-from .base import Corpus, Selector, Verdict, gather
+from .base import Corpus, Verdict, gather
 from .top_score import keep_fraction
 
 
-class Normsim(Selector):
+class Normsim(TargetSelector):
     """NormSim: keep the top fraction by the norm of the cosines to target vectors.
 
     Wang et al., CLIPLoss and Norm-Based Data Selection Methods for Multimodal Contrastive
@@ -34,26 +33,10 @@ class Normsim(Selector):
 
     targets: str
     """Target vectors, .npy or Parquet: the training pictures of the target tasks."""
-    space: str = Field(default="image", pattern=r"^[^>]+$")
-    """Space of the samples' vectors."""
     p: Literal[2, "inf"] = 2
     """The norm."""
     fraction: float = Field(default=0.3, ge=0, le=1)
     """Share of the judged samples that is kept."""
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """The space."""
-        return (self.space,)
-
-    @property
-    def sources(self) -> Sequence[str]:
-        """The target vectors."""
-        return (self.targets,)
-
-    def measure_bytes(self, corpus: Corpus) -> int:
-        """One block of cosines."""
-        return bytes_of_targets(corpus, self.space)
 
     def measure(self, corpus: Corpus, task: Task) -> Output:
         """Measure the norm of each sample of a part; NaN without a vector."""

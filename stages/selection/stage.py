@@ -14,6 +14,7 @@ from ...manifests.schema import NO_ID
 from ...manifests.selection import DROP_CODE, DROPS, Drop
 from ...manifests.vectors import Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker
+from ._cluster_set import ClusterSet
 from .base import KEPT, Corpus, Selector, Verdict
 
 _BASE_BYTES = 700 << 20
@@ -23,7 +24,7 @@ class _Selecting(Stage):
     """What both stages of a selector know.
 
     Inputs:
-        samples, vectors:<space>: what the selector names.
+        samples, vectors:<space>, clusters:<name>: what the selector names.
         select:<id>: verdicts of the earlier selectors, where it judges only what they kept.
     """
 
@@ -36,9 +37,11 @@ class _Selecting(Stage):
         """Open what the selector may look at."""
         names = self.selector.space_names
         stores = {name: VectorStore(name, Rows.of(inputs[f"vectors:{name}"])) for name in names}
+        sets = self.selector.cluster_names
+        clusters = {name: ClusterSet.of(inputs[f"clusters:{name}"]) for name in sets}
         earlier = [item for name, item in inputs.items() if name.startswith("select:")]
         pool = kept_by(earlier) if self.selector.among == "kept" and earlier else None
-        return Corpus(inputs["samples"], stores, pool, self._seed())
+        return Corpus(inputs["samples"], stores, pool, self._seed(), clusters)
 
     def _seed(self) -> int:
         # Two selectors of one kind in a run must not draw the same numbers.
@@ -79,8 +82,9 @@ class Decide(_Selecting):
         return [Task("part-00000")]
 
     def resources(self, inputs: Inputs) -> Resources:
-        """One core; some bytes a sample."""
-        held = self.selector.bytes_a_sample * inputs["samples"].rows
+        """One core; some bytes a sample, and what the selector announces."""
+        corpus = self.corpus(inputs)
+        held = self.selector.bytes_a_sample * corpus.count + self.selector.decide_bytes(corpus)
         return Resources(memory_bytes=_BASE_BYTES + held)
 
     def open(self, inputs: Inputs) -> Worker:

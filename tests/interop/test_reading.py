@@ -4,8 +4,10 @@ What a block prints last is held against what the test works out by itself.
 """
 
 import ast
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -13,11 +15,20 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tiny_pairset import write_tiny_pairset
+from tiny_pairset import add_texts, edit, write_tiny_pairset
 
 from curate.manifests.export import export
 
 DOC = Path(__file__).parents[2] / "docs/reading.md"
+
+EXPORTS = [
+    ("triplets", "triplets", {}),
+    ("captions", "triplets", {"anchor": "caption", "others": "caption"}),
+    ("open_clip", "open-clip", {}),
+    ("negclip", "negclip", {}),
+    ("datacomp", "datacomp", {}),
+    ("hub", "hf", {}),
+]
 
 BARRED = """
 import sys
@@ -35,7 +46,7 @@ AFTER = '\nimport sys\nassert not any(name.split(".")[0] == "curate" for name in
 def blocks():
     """Return (heading, number within it, code) of each block."""
     out, seen = [], Counter()
-    for section in re.split(r"^## ", DOC.read_text(), flags=re.MULTILINE)[1:]:
+    for section in re.split(r"^##+ ", DOC.read_text(), flags=re.MULTILINE)[1:]:
         heading = section.splitlines()[0]
         for code in re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL):
             seen[heading] += 1
@@ -47,7 +58,22 @@ def blocks():
 def out(tmp_path_factory):
     tiny = write_tiny_pairset(tmp_path_factory.mktemp("reading") / "out", files=3, tars=2)
     export(tiny.root, "webdataset", tiny.root / "packed", {"pairs_per_shard": 100})
+    for name, to, options in EXPORTS:
+        export(twin(tiny), to, tiny.root / name, options)
     return tiny
+
+
+def twin(tiny):
+    """Return the same pairset with uids and hard captions, which the document's has not."""
+    root = tiny.root.parent / "twin"
+    if not root.exists():
+        shutil.copytree(tiny.root, root, ignore=shutil.ignore_patterns("packed"))
+        add_texts(root, [[f"not {i}"] for i in range(300)])
+        for file in range(3):
+            with edit(root, "samples", file) as rows:
+                for row in rows:
+                    row["uid"] = hashlib.md5(row["key"].encode()).hexdigest()
+    return root
 
 
 def expected(tiny):
@@ -69,6 +95,12 @@ def expected(tiny):
         "Hugging Face datasets 1": "[32, 4] torch.float32",
         "webdataset 1": 300,
         "webdataset 2": "0 True",
+        "sentence-transformers 1": [["anchor", "positive", "negative_1"], True],
+        "sentence-transformers 2": True,
+        "open_clip 1": f"{sum(map(len, tiny.captions))} {tiny.captions[0][0]}",
+        "NegCLIP 1": "True True",
+        "DataComp 1": "True 0",
+        "A folder for a hub 1": f"{tiny.keys[pairs[0]['anchor_id']]} True",
         "numpy: embeddings 1": True,
         "Bytes of one image 1": True,
         "Is everything there? 1": [],
@@ -108,6 +140,8 @@ def test_column_types_are_ones_that_every_reader_knows(out):
         r"^(int64|int8|int32|float|double|string|timestamp\[us, tz=UTC\]|"
         r"list<element: (int64|float|int8|string) not null>)$"
     )
-    for path in sorted(out.root.rglob("*.parquet")):
+    files = set(out.root.rglob("*.parquet"))
+    files -= {path for name, *_ in EXPORTS for path in (out.root / name).rglob("*")}
+    for path in sorted(files):
         for field in pq.read_schema(path):
             assert plain.match(str(field.type)), f"{path}: {field}"

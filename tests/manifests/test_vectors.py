@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from curate.manifests.artifact import Draft, Output
+from curate.manifests.errors import DataError
 from curate.manifests.vectors import (
     GraphStore,
     Rows,
@@ -174,3 +175,9 @@ def test_a_similarity_does_not_depend_on_threads():
     }
     assert len(texts) == 1
     assert len(texts.pop()) > 1000
+
+
+def test_spaces_of_different_width_are_not_compared():
+    left, right = np.ones((3, 4), np.float32), np.ones((3, 5), np.float32)
+    with pytest.raises(DataError, match=r"4 and 5 dimensions.*joint encoder"):
+        pair_similarity(left, right)

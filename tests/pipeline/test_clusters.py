@@ -157,6 +157,69 @@ def test_it_is_sound_and_explained(out):
     assert "fine.1" in curate("inspect", out).stdout
 
 
+def test_clusters_are_found_before_selectors_read_them_and_among_all_samples(path):
+    nodes = nodes_of(path, selection=[{"selector": "semdedup", "clusters": "fine"}])
+    assert nodes["measure:semdedup"].sources["clusters:fine"] == "clusters:fine"
+    assert "ranks:fine" not in nodes["measure:semdedup"].sources
+    assert list(nodes).index("clusters:fine") < list(nodes).index("measure:semdedup")
+    assert set(nodes["centroids:fine"].sources) == {"samples", "vectors"}
+    assert "selected:semdedup" not in nodes
+
+
+def test_clusters_after_a_selector_see_what_it_and_those_before_it_keep(path):
+    nodes = nodes_of(
+        path,
+        clusters={**SETS, "late": {"space": "image", "k": 4, "after": "top_score"}},
+        selection=[
+            {"selector": "semdedup", "clusters": "fine"},
+            {"selector": "top_score", "spaces": "image>image"},
+            {"selector": "dbp", "clusters": "late", "among": "kept"},
+        ],
+    )
+    assert nodes["centroids:late"].sources["selected"] == "selected:top_score"
+    assert set(nodes["selected:top_score"].sources) == {"select:semdedup", "select:top_score"}
+    assert "selected" not in nodes["clusters:late"].sources
+    names = list(nodes)
+    assert names.index("select:top_score") < names.index("clusters:late")
+    assert names.index("clusters:late") < names.index("measure:dbp")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"clusters": "fin"}, "selector semdedup: no set .* Did you mean 'fine'"),
+        ({"clusters": "coarse", "level": 1}, "levels 0 .* to 0, not 1"),
+        ({"clusters": "late"}, "found after dbp: it must stand behind"),
+        ({"clusters": "fine", "space": "imag"}, "needs spaces: imag"),
+        ({"clusters": "other"}, "compares vectors of image, but clusters other are of twin"),
+        ({"clusters": "places"}, "clusters places are of places: name one space"),
+        ({"clusters": "fine", "eps": -1}, r"selection\[0\].eps"),
+        ({"clusters": "fine", "selector": "hierarchical", "pick": "best"}, r"selection\[0\].pick"),
+    ],
+)
+def test_a_selector_that_cannot_be_is_refused_before_any_work(path, entry, said):
+    body = json.loads(path.read_text())
+    spaces = {**body["spaces"], "twin": body["spaces"]["image"]}
+    sets = {
+        **SETS,
+        "late": {"space": "image", "after": "dbp"},
+        "other": {"space": "twin"},
+        "places": {"by": ["lat", "lon"]},
+    }
+    entries = [{"selector": "semdedup", **entry}, {"selector": "dbp", "clusters": "fine"}]
+    with pytest.raises(ConfigError, match=said):
+        nodes_of(path, spaces=spaces, clusters=sets, selection=entries)
+
+
+def test_clusters_after_a_selector_that_is_not_there_are_refused(path):
+    sets = {"late": {"space": "image", "after": "semdedupp"}}
+    with pytest.raises(ConfigError, match=r"clusters.late.after: no selector .* Selectors: none"):
+        nodes_of(path, clusters=sets)
+    sets["early"] = {"space": "image"}
+    with pytest.raises(ConfigError, match="Did you mean 'semdedup'"):
+        nodes_of(path, clusters=sets, selection=[{"selector": "semdedup", "clusters": "early"}])
+
+
 def test_no_clusters_no_columns(tmp_path):
     corpus = vector_corpus(tmp_path / "corpus", rows=120)
     config = vector_config(corpus, tmp_path / "c.yaml")

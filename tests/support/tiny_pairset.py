@@ -691,3 +691,18 @@ def edit_manifest(root):
     manifest = json.loads((root / "manifest.json").read_text())
     yield manifest
     _write_manifest(root, manifest)
+
+
+def add_texts(root, texts):
+    """Give every row of `pairs` a list of hard captions, all of one length ("" padding)."""
+    root = Path(root)
+    kind = schema.TEXTS
+    for path in sorted((root / "pairs").glob("*")):
+        table = tables.read_parquet(path)
+        mine = pa.array([texts[row] for row in table["pair_id"].to_pylist()], kind)
+        tables.write_parquet(
+            table.append_column(pa.field("negative_texts", kind, nullable=False), mine), path
+        )
+    with edit_manifest(root) as manifest:
+        manifest["counts"]["T"] = len(texts[0])
+    reseal(root)

@@ -47,8 +47,8 @@ class Head(base.Head):
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Contrast anchors with the bank and with the other keys of the batch."""
-        anchors, shown = net(step.anchors().images), step.positives()
-        keys = self.slow(shown.images)
+        anchors, shown = net(step.anchors()), step.positives()
+        keys = self.slow(shown)
         learned = unit(self.bank[: int(self.filled)])
         cosines = step.positive_cosines(anchors, keys)
         mask = step.allowed(shown.ids, shown.groups).to(torch.float32)

@@ -54,8 +54,8 @@ class Head(base.Head):
         own, views = self.settings, [step.anchors(), step.anchors("second")]
         nearest, present = self._neighbours(step)
         centroid = self._centroid(nearest, present)
-        z = [net.project(view.images) for view in views]
-        slow = [self.slow.call("project", view.images) for view in views]
+        z = [net.project(view) for view in views]
+        slow = [self.slow.call("project", view) for view in views]
         total = z[0].new_zeros(())
         for one, other in ((0, 1), (1, 0)):
             predicted = unit(self.predictor(unit(z[one])))
@@ -72,7 +72,7 @@ class Head(base.Head):
     def _neighbours(self, step: Step) -> tuple[Tensor, Tensor]:
         """Return slow projections [B, P, d] in the pairset's order, and which are there [B, P]."""
         row, column = step.positive_at
-        features = self.slow(step.positives().images)
+        features = self.slow(step.positives())
         # Places that could not be read close up, so that the first is always there.
         present = torch.zeros_like(step.positive_weight, dtype=torch.bool)
         present[row, column] = True

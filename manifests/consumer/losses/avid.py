@@ -22,7 +22,6 @@ from torch import Tensor
 from ..captions import Captioned, captioned
 from ..model import ContrastiveModel, unit
 from ..step import Step
-from ..text import TextTower
 from . import base
 
 
@@ -36,7 +35,7 @@ class Head(base.Head):
 
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
-        self.tower = TextTower(place.width)
+        self.tower = place.text_tower()
         shape = (2, place.samples, place.width)
         self.register_buffer("memory", unit(torch.randn(shape)))
         # A sample's groups are known once it was seen; until then its memory is noise.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...errors import UsageError
 from ..model import ContrastiveModel
 from ..step import Shown, Step, together
+from ..text import TextTower
 
 
 def _no_column(name: str) -> Tensor:
@@ -29,12 +30,18 @@ class Place:
         groups: mask groups of a sample.
         samples: of the pairset.
         column: reads a column of `samples` by name: int64 [N] codes of its values, -1 for null.
+        tower: makes the tower of captions that goes with the encoder; None for the small one.
     """
 
     net: ContrastiveModel
     groups: int
     samples: int
     column: Callable[[str], Tensor] = _no_column
+    tower: Callable[[], nn.Module] | None = None
+
+    def text_tower(self) -> nn.Module:
+        """Return a new tower of captions, from `Told` to float32 [n, width] unit rows."""
+        return TextTower(self.width) if self.tower is None else self.tower()
 
     @property
     def width(self) -> int:
@@ -151,6 +158,6 @@ def mlp(width: int, hidden: int, out: int | None = None) -> nn.Sequential:
 def two_views(net: ContrastiveModel, step: Step) -> tuple[Tensor, Tensor]:
     """Return projections [Q, d], of any length, of the anchor and of each shown positive."""
     anchors = step.anchors()
-    projections = net.project(together(anchors, step.positives()).images)
+    projections = net.project(together(anchors, step.positives()))
     row, _ = step.positive_at
     return projections[: len(anchors)][row], projections[len(anchors) :]

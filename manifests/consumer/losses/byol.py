@@ -30,10 +30,10 @@ class Head(base.Head):
         anchors, positives = step.anchors(), step.positives()
         row, _ = step.positive_at
         if not self.settings.symmetric:
-            predicted = self.predictor(net(anchors.images))
-            return regression(predicted[row], self.slow(positives.images), step)
+            predicted = self.predictor(net(anchors))
+            return regression(predicted[row], self.slow(positives), step)
         both, count = together(anchors, positives), len(anchors)
-        predicted, target = self.predictor(net(both.images)), self.slow(both.images)
+        predicted, target = self.predictor(net(both)), self.slow(both)
         forth = regression(predicted[:count][row], target[count:], step)
         return forth + regression(predicted[count:], target[:count][row], step)
 

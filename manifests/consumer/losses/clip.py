@@ -5,7 +5,7 @@
 t is learned: log(1/t) starts at log(1/0.07) and never passes log(100). Captions of samples that a
 picture must not be contrasted with are masked (false negatives, near-duplicates, its own other
 captions); the mask of the caption side is the transpose. The text tower is the small one of
-`consumer/text.py`.
+`consumer/text.py`, or open_clip's beside its tower of pictures.
 
 Where the pairset has negative captions (NegCLIP, Yuksekgonul et al. 2023, §4), those of all
 pairs of the batch join the captions that a picture is contrasted with, and no other side: a hard
@@ -21,10 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..captions import Captioned, captioned
+from ..captions import Captioned, captioned, told
 from ..model import ContrastiveModel
 from ..step import Step
-from ..text import TextTower
 from . import base
 
 
@@ -35,7 +34,7 @@ class Head(base.Head):
 
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
-        self.tower = TextTower(place.width)
+        self.tower = place.text_tower()
         self.scale = nn.Parameter(torch.tensor(math.log(1 / settings.t)))
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
@@ -56,7 +55,7 @@ class Head(base.Head):
         owner = torch.tensor([i for _, i in texts], dtype=torch.int64, device=pairs.rows.device)
         if len(texts) < 2:
             return pairs.texts[:0], owner[:0]
-        return self.tower([text for text, _ in texts]), owner
+        return self.tower(told(step, [text for text, _ in texts], pairs.rows[owner])), owner
 
 
 def symmetric_infonce(

@@ -19,7 +19,6 @@ from torch import Tensor
 from ..captions import captioned
 from ..model import ContrastiveModel, unit
 from ..step import Step
-from ..text import TextTower
 from . import base
 
 
@@ -30,7 +29,7 @@ class Head(base.Head):
 
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
-        self.tower = TextTower(place.width)
+        self.tower = place.text_tower()
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return both terms."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...losses import InfoNce
 from ..generic import contrastive_loss
 from ..model import ContrastiveModel
 from ..regression import distance
-from ..step import Shown, Step, together
+from ..step import Step, together
 from . import base
 
 
@@ -35,8 +34,8 @@ class Head(base.Head):
         anchors, positives = step.anchors(), step.positives()
         row, column = step.positive_at
         real, count = column == 0, len(anchors)
-        bank = together(anchors, _some(positives, real), step.negatives())
-        features = net(torch.cat([bank.images, positives.images[~real]]))
+        bank = together(anchors, positives[real], step.negatives())
+        features = net(together(bank, positives[~real]))
         anchor, synthetic = features[:count], features[len(bank) :]
         of_real = features[count : count + int(real.sum())]
         cosines = anchor.new_zeros(count, 1)
@@ -51,10 +50,6 @@ class Head(base.Head):
         return step.mean(losses) + self.settings.synthetic * _term(
             distance(anchor[row[~real]], synthetic), row[~real], step
         )
-
-
-def _some(shown: Shown, which: Tensor) -> Shown:
-    return Shown(shown.images[which], shown.ids[which], shown.groups[which])
 
 
 def _term(distances: Tensor, row: Tensor, step: Step) -> Tensor:

@@ -45,7 +45,7 @@ class Head(base.Head):
         anchors = step.anchors()
         own = self.codes[anchors.ids]
         losses = functional.cross_entropy(
-            self.classifier(net.project(anchors.images)), own, reduction="none", ignore_index=-1
+            self.classifier(net.project(anchors)), own, reduction="none", ignore_index=-1
         )
         weight = step.batch.weight[step.rows] * (own >= 0)
         loss = (losses * weight).sum() / weight.sum().clamp_min(1e-12)

@@ -43,9 +43,9 @@ class Head(base.Head):
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the mean over all predictions."""
         grid, anchors = self.settings.grid, step.anchors()
-        patches = cut(anchors.images, grid)
+        patches = anchors.pieces(lambda images: cut(images, grid).flatten(0, 2), grid * grid)
         # [B, row, column, d]
-        z = net(patches.flatten(0, 2)).unflatten(0, (len(anchors), grid, grid))
+        z = net(patches).unflatten(0, (len(anchors), grid, grid))
         columns = z.transpose(1, 2).flatten(0, 1)
         context = self.reader(columns)[0].unflatten(0, (len(anchors), grid)).transpose(1, 2)
         same = torch.eye(len(anchors), dtype=torch.bool, device=z.device)

@@ -36,10 +36,9 @@ class Head(base.Head):
         """Return the cross-entropy of anchors and positives."""
         row, _ = step.positive_at
         student = [self.last(unit(view)) for view in base.two_views(net, step)]
-        anchors, positives = step.anchors().images, step.positives().images
         teacher = [
-            self.teacher_last(self.teacher(anchors))[row],
-            self.teacher_last(self.teacher(positives)),
+            self.teacher_last(self.teacher(step.anchors()))[row],
+            self.teacher_last(self.teacher(step.positives())),
         ]
         return self.loss(teacher, student, teacher_temp=self.teacher_t(step.progress))
 

@@ -35,7 +35,7 @@ class Head(base.Head):
         """Return G; see `contrastive_loss`."""
         anchors, positives = step.anchors(), step.positives()
         bank = together(anchors, positives, step.negatives())
-        features = net(bank.images)
+        features = net(bank)
         of_anchors = features[: len(anchors)]
         of_positives = features[len(anchors) : len(anchors) + len(positives)]
         cosines = step.positive_cosines(of_anchors, of_positives)

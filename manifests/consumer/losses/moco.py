@@ -34,8 +34,8 @@ class Head(base.Head):
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Contrast anchors with the queue; in the first step with the other keys of the batch."""
-        anchors, shown = net(step.anchors().images), step.positives()
-        keys = self.slow(shown.images)
+        anchors, shown = net(step.anchors()), step.positives()
+        keys = self.slow(shown)
         self._new = keys, shown
         bank, ids, groups = self.queue.filled()
         if not len(ids):

@@ -31,9 +31,9 @@ class Head(base.Head):
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the regression of the shown members."""
-        predicted = self.predictor(net(step.anchors().images))
+        predicted = self.predictor(net(step.anchors()))
         row, _ = step.positive_at
-        return regression(predicted[row], self.slow(step.positives().images), step)
+        return regression(predicted[row], self.slow(step.positives()), step)
 
     def after(self, net: ContrastiveModel, step: Step) -> None:
         """Move the slow copy."""

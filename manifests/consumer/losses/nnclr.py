@@ -33,7 +33,7 @@ class Head(base.Head):
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the loss of one view of the anchors, or the mean of two."""
         with torch.no_grad():
-            neighbours = net(step.positives().images)
+            neighbours = net(step.positives())
         views = ["anchor", "second"] if self.settings.symmetric else ["anchor"]
         losses = [self._view(net, step, step.anchors(view), neighbours) for view in views]
         return torch.stack(losses).mean()
@@ -41,7 +41,7 @@ class Head(base.Head):
     def _view(
         self, net: ContrastiveModel, step: Step, anchors: Shown, neighbours: Tensor
     ) -> Tensor:
-        predicted = unit(self.predictor(net(anchors.images)))
+        predicted = unit(self.predictor(net(anchors)))
         return neighbour_loss(neighbours, predicted, anchors, step, self.settings.t)
 
 

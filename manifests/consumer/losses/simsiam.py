@@ -25,7 +25,7 @@ class Head(base.Head):
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the symmetric negative cosine."""
         anchors, positives = step.anchors(), step.positives()
-        features = net(together(anchors, positives).images)
+        features = net(together(anchors, positives))
         predicted, count = self.predictor(features), len(anchors)
         row, _ = step.positive_at
         forth = regression(predicted[:count][row], features[count:], step)

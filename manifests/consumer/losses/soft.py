@@ -43,8 +43,8 @@ class Head(base.Head):
                 "loss.kind='soft', but the pairset has no soft targets; mine some with "
                 "section `soft` of the config."
             )
-        anchors, shown = net(step.anchors().images), step.positives()
-        keys = self.slow(shown.images)
+        anchors, shown = net(step.anchors()), step.positives()
+        keys = self.slow(shown)
         self.memory[shown.ids], self.seen[shown.ids] = keys, True
         ids, targets = batch.soft_ids[step.rows], batch.soft_targets[step.rows]
         there = (ids >= 0) & self.seen[ids.clamp_min(0)]

@@ -23,7 +23,7 @@ class Head(base.Head):
         """Return the mean hinge."""
         anchors, positives = step.anchors(), step.positives()
         bank = together(anchors, positives, step.negatives())
-        features, count = net(bank.images), len(anchors)
+        features, count = net(bank), len(anchors)
         row, _ = step.positive_at
         of_anchors, of_positives = features[:count], features[count : count + len(row)]
         far = 2 - 2 * of_anchors @ features.T

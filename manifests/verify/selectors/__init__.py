@@ -1,6 +1,7 @@
 """The rules of selectors, re-checked from the files alone.
 
-The rule of a selector stands in the module of its name and is found by that name:
+The rule of a selector stands in the module of its name and is found by that name (`base` and what
+begins with `_` are shared by them):
 
     check(context, described, verdicts)
 
@@ -26,5 +27,6 @@ Rule = Callable[[Context, Mapping[str, Any], Verdicts], None]
 @cache
 def rules() -> dict[str, Rule]:
     """Return the rule of each selector that has one, by the selector's name."""
-    names = [item.name for item in pkgutil.iter_modules(__path__) if item.name != "base"]
-    return {name: importlib.import_module(f"{__name__}.{name}").check for name in names}
+    names = [item.name for item in pkgutil.iter_modules(__path__)]
+    found = [name for name in names if name != "base" and not name.startswith("_")]
+    return {name: importlib.import_module(f"{__name__}.{name}").check for name in found}

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from ....manifests.schema import NO_ID, Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, is_mutual, refuse
+from ....manifests.schema import NO_ID, Reason, Role
+from ..base import TAKEN, Block, Decisions, contains, is_mutual, refuse
+from ..base_graph import GRAPH_NAME, ActingMiner
 from ..base_lists import least_positive, ranks_of
 
 
-class Guide(Miner):
+class Guide(ActingMiner):
     """Candidates more similar to the anchor than its positive, in the space of a guide.
 
     Solatorio, GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding
@@ -37,36 +38,19 @@ class Guide(Miner):
         "Embedding Fine-tuning, 2024"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """The neighbour graph of the guide: QUERY>BANK."""
     k: int = Field(default=32, ge=1, le=2048)
     """How many of the nearest are looked at."""
     margin: float = Field(default=0.0, ge=-2, le=2)
     """Masked is what is more similar than s_pos - margin."""
-    action: Action = Action.ELIMINATE
-    """eliminate: never contrast; attract: a positive as well; soften, review: only noted."""
     symmetrise: bool = False
     """Only pairs in which each finds the other among its k nearest."""
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The guide's graph."""
-        return (self.space,)
 
     @property
     def space_names(self) -> Sequence[str]:
         """Both spaces of the graph: positives outside the list are measured there."""
         return tuple(dict.fromkeys(self.space.split(">")))
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
-
-    @property
-    def positive_capacity(self) -> int:
-        """As many, if false negatives become positives."""
-        return self.k if self.action is Action.ATTRACT else 0
 
     def mine(self, block: Block) -> Decisions:
         """Decide about the k nearest."""

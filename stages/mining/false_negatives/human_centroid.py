@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from ....manifests import listing
-from ....manifests.people import Selections, file_identity, known_ids
+from ....manifests.people import known_ids
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, LabelSets, Miner, contains, refuse
+from ..base import TAKEN, Block, Decisions, LabelSets, contains, refuse
+from ..base_graph import GRAPH_NAME, DetectorMiner, OwnGraphMiner
+from ..base_human import HumanMiner
 
 _PAIRS = 16384
 
@@ -27,7 +28,7 @@ class _Centroids:
     facts: Mapping[str, Any]
 
 
-class HumanCentroid(Miner):
+class HumanCentroid(HumanMiner, OwnGraphMiner, DetectorMiner):
     """False negatives of people's sets: unlabelled is not negative.
 
     Ghose et al., Tailoring Visual Object Representations to Human Requirements, 2023: a set is
@@ -50,59 +51,12 @@ class HumanCentroid(Miner):
     fidelity = "frozen-detector"
     paper = "Ghose et al., Tailoring Visual Object Representations to Human Requirements, 2023"
 
-    selections: str
-    """File of {set, key, round}: JSON lines or Parquet."""
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """The neighbour graph, of one space with itself: its vectors have the centroids."""
     k: int = Field(default=32, ge=1, le=2048)
     """How many of the nearest are looked at."""
     action: Literal["soften", "review"] = "review"
     """What the pairset says of them."""
-    until_round: int | None = Field(default=None, ge=0)
-    """Leave out later rounds."""
-
-    @field_validator("space")
-    @classmethod
-    def _is_one_space(cls, space: str) -> str:
-        query, bank = space.split(">")
-        if query != bank:
-            raise ValueError("a centroid lives in one space: write a graph such as image>image")
-        return space
-
-    @field_validator("selections")
-    @classmethod
-    def _is_there(cls, path: str) -> str:
-        if not listing.exists(path):
-            raise ValueError("there is no such file; give one with {set, key, round} a line")
-        return path
-
-    def identity(self) -> dict[str, Any]:
-        """A changed file is another result."""
-        return {**super().identity(), "content": file_identity(self.selections)}
-
-    def documents(self) -> Mapping[str, str]:
-        """The selections, as they were read."""
-        return {".jsonl": Selections.read(self.selections, self.until_round).text()}
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """The selected keys."""
-        return Selections.read(self.selections, self.until_round).keys
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Its space."""
-        return (self.space.split(">")[0],)
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
 
     def mine(self, block: Block) -> Decisions:
         """Decide about the k nearest of anchors that stand in a set."""
@@ -138,7 +92,7 @@ class HumanCentroid(Miner):
         return near
 
     def _centroids(self, block: Block) -> _Centroids:
-        said = Selections.read(self.selections, self.until_round)
+        said = self.said()
         ids = block.samples.ids_of(said.keys)
         unknown = known_ids(self.selections, said.keys, ids)
         store = block.vectors[self.space_names[0]]

@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ..base import TAKEN, Block, Decisions, contains, refuse
+from ..base_graph import GRAPH_NAME, DetectorMiner
 
 
-class Ifnd(Miner):
+class Ifnd(DetectorMiner):
     """Incremental false negative detection: clusters mask pairs once both ends are accepted.
 
     Chen et al., Incremental False Negative Detection for Contrastive Learning (IFND), 2022, §3.2:
@@ -44,7 +45,7 @@ class Ifnd(Miner):
     """Share of samples accepted at the start of training."""
     last: float = Field(default=1.0, ge=0, le=1)
     """Share of samples accepted at its end; it grows linearly."""
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """The neighbour graph of the pairs that are written as edges: QUERY>BANK."""
     k: int = Field(default=16, ge=1, le=2048)
     """How many of the nearest become edges."""
@@ -54,11 +55,6 @@ class Ifnd(Miner):
         if self.last < self.first:
             raise ValueError("`last` must not be below `first`: acceptance only grows")
         return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def cluster_names(self) -> Sequence[str]:
@@ -79,11 +75,6 @@ class Ifnd(Miner):
     def is_scheduled(self) -> bool:
         """Always: acceptance grows."""
         return True
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
 
     @property
     def positive_capacity(self) -> int:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from ....manifests.schema import Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ....manifests.schema import Reason, Role
+from ..base import TAKEN, Block, Decisions, contains, refuse
+from ..base_graph import ActingMiner
 from ..base_lists import ranks_of
 
 
-class Label(Miner):
+class Label(ActingMiner):
     """The oracle among detectors: a near candidate that shares a label is a false negative.
 
     Chuang et al., Debiased Contrastive Learning, 2020, §3, compare with negatives from which the
@@ -29,32 +30,13 @@ class Label(Miner):
     fidelity = "exact"
     paper = "Chuang et al., Debiased Contrastive Learning, 2020"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     k: int = Field(default=32, ge=1, le=2048)
     """How many of the nearest are looked at."""
-    action: Action = Action.ELIMINATE
-    """eliminate: never contrast; attract: a positive as well; soften, review: only noted."""
 
     @property
     def columns(self) -> Sequence[str]:
         """The labels."""
         return ("labels",)
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
-
-    @property
-    def positive_capacity(self) -> int:
-        """As many, if false negatives become positives."""
-        return self.k if self.action is Action.ATTRACT else 0
 
     def mine(self, block: Block) -> Decisions:
         """Decide about the k nearest."""

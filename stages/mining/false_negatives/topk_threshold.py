@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from ....manifests.schema import NO_ID, Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, is_mutual, refuse
+from ..base import TAKEN, Block, Decisions, contains, is_mutual, refuse
+from ..base_graph import ActingMiner
 
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 
 
-class TopkThreshold(Miner):
+class TopkThreshold(ActingMiner):
     """False negative cancellation: among the k nearest AND above a threshold.
 
     Huynh et al., Boosting Contrastive Self-Supervised Learning with False Negative Cancellation
@@ -37,23 +37,14 @@ class TopkThreshold(Miner):
         "Cancellation, 2022"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     k: int = Field(default=10, ge=1, le=2048)
     """How many of the nearest are looked at."""
     threshold: Similarity | Literal["calibrated"] = "calibrated"
     """Similarity from which a candidate is a false negative."""
-    action: Action = Action.ELIMINATE
-    """eliminate: never contrast; attract: a positive as well; soften, review: only noted."""
     symmetrise: Literal["none", "and"] = "none"
     """and: only pairs in which each finds the other among its k nearest."""
     uncalibrated: Literal["fail", "skip"] = "fail"
     """What to do where neither labels nor captions can calibrate: stop, or find none."""
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def wants_thresholds(self) -> bool:
@@ -64,16 +55,6 @@ class TopkThreshold(Miner):
     def needs_truth(self) -> bool:
         """Unless `uncalibrated: skip`."""
         return self.wants_thresholds and self.uncalibrated == "fail"
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
-
-    @property
-    def positive_capacity(self) -> int:
-        """As many, if false negatives become positives."""
-        return self.k if self.action is Action.ATTRACT else 0
 
     def mine(self, block: Block) -> Decisions:
         """Decide about the k nearest; about none where no threshold is precise enough."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import Action, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, contains, refuse
+from ..base import TAKEN, Block, Decisions, contains, refuse
+from ..base_graph import GRAPH_NAME, DetectorMiner
 from ..base_lists import ranks_of
 
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 
 
-class Zones(Miner):
+class Zones(DetectorMiner):
     """One pass over the nearest candidates that gives each an action by its similarity.
 
     Byun et al., MAFA: Managing False Negatives for Vision-Language Pre-training, 2024, §3: a
@@ -36,7 +36,7 @@ class Zones(Miner):
     fidelity = "frozen-detector"
     paper = "Byun et al., MAFA: Managing False Negatives for Vision-Language Pre-training, 2024"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """The neighbour graph that judges: QUERY>BANK."""
     k: int = Field(default=10, ge=1, le=2048)
     """How many of the nearest are looked at."""
@@ -57,11 +57,6 @@ class Zones(Miner):
         return self
 
     @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
     def wants_thresholds(self) -> bool:
         """Only when a bound is calibrated."""
         return "calibrated" in (self.low, self.high)
@@ -70,11 +65,6 @@ class Zones(Miner):
     def needs_truth(self) -> bool:
         """Unless `uncalibrated: skip`."""
         return self.wants_thresholds and self.uncalibrated == "fail"
-
-    @property
-    def capacity(self) -> int:
-        """As many as are looked at."""
-        return self.k
 
     @property
     def positive_capacity(self) -> int:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import Block, Decisions, Miner, column_of, keep_first, refuse
+from ..base import Block, Decisions, column_of, keep_first, refuse
+from ..base_graph import Rank, WindowMiner
 from ..base_lists import negative_window
 
 RATIO_FLOOR = 0.1
 """Below this similarity of the positive, `max_ratio` is held as a margin."""
 
-Rank = Annotated[int, Field(ge=0, le=2048)]
 
-
-class Hard(Miner):
+class Hard(WindowMiner):
     """The most similar candidates of a window of ranks that pass positive-aware rules.
 
     Moreira et al., NV-Retriever: Improving Text Embedding Models with Effective Hard-Negative
@@ -45,8 +43,6 @@ class Hard(Miner):
     fidelity = "exact"
     paper = "Moreira et al., NV-Retriever, 2024"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     ranks: tuple[Rank, Rank] = (0, 64)
     """Window of ranks [first, behind the last) from which negatives may come."""
     count: int = Field(default=4, ge=1, le=1024)
@@ -62,27 +58,11 @@ class Hard(Miner):
     exclude_attributes: tuple[str, ...] = ()
     """Refuse what has the anchor's value in one of these attributes; a missing one is no value."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Hard:
-        if self.ranks[0] >= self.ranks[1]:
-            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
-        return self
-
     @property
     def columns(self) -> Sequence[str]:
         """Labels and attributes, if they matter."""
         labels = ("labels",) if self.exclude_label else ()
         return (*labels, *(column_of(name) for name in self.exclude_attributes))
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Both spaces of the graph: positives outside the list are measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
 
     @property
     def capacity(self) -> int:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base import TAKEN, Block, Decisions, refuse
+from ..base_graph import Rank, WindowMiner
 from ..base_lists import negative_window
 
-Rank = Annotated[int, Field(ge=0, le=2048)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Quantile(Miner):
+class Quantile(WindowMiner):
     """One negative at each of some quantiles of hardness of the anchor's own candidates.
 
     Kim et al., FALCON: False-Negative Aware Learning of Contrastive Negatives in Vision-Language
@@ -39,8 +38,6 @@ class Quantile(Miner):
         "Vision-Language Pretraining, 2025"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     ranks: tuple[Rank, Rank] = (0, 64)
     """The search space: a window of ranks [first, behind the last)."""
     quantiles: tuple[Share, ...] = Field(
@@ -52,21 +49,9 @@ class Quantile(Miner):
 
     @model_validator(mode="after")
     def _check(self) -> Quantile:
-        if self.ranks[0] >= self.ranks[1]:
-            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
         if list(self.quantiles) != sorted(set(self.quantiles)):
             raise ValueError("quantiles must rise, each once")
         return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Both spaces of the graph: positives outside the list are measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
 
     @property
     def capacity(self) -> int:

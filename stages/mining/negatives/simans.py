@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ....manifests.fingerprint import draw_uniform
 from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base import TAKEN, Block, Decisions, refuse
+from ..base_graph import WindowMiner
 from ..base_lists import draw_weighted, negative_window
 
-Rank = Annotated[int, Field(ge=0, le=2048)]
 
-
-class Simans(Miner):
+class Simans(WindowMiner):
     """Negatives neither too hard nor too easy: p ~ exp(-a (s - s_pos - offset)^2).
 
     Zhou et al., SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval, 2022, eq. 5.
@@ -38,32 +34,12 @@ class Simans(Miner):
         "Zhou et al., SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval, 2022"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
-    ranks: tuple[Rank, Rank] = (0, 64)
-    """Window of ranks [first, behind the last) from which negatives may come."""
     count: int = Field(default=4, ge=1, le=1024)
     """Negatives an anchor."""
     a: float = Field(default=200.0, ge=0)
     """How sharp the density is, for cosines; 0 draws evenly from the window."""
     offset: float = Field(default=0.0, ge=-2, le=2)
     """Where the density peaks: at s_pos + offset."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Simans:
-        if self.ranks[0] >= self.ranks[1]:
-            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
-        return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Both spaces of the graph: positives outside the list are measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
 
     @property
     def capacity(self) -> int:

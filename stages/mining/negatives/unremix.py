@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -10,18 +9,18 @@ from pydantic import Field, model_validator
 
 from ....manifests.schema import Reason, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base import TAKEN, Block, Decisions, refuse
+from ..base_graph import Rank, WindowMiner
 from ..base_lists import Window, best_places, negative_window
 
 LEAST_WEIGHT = 1e-3
 """Importance of a candidate that is last in every component, so that no weight is zero."""
 _ANCHORS = 256
 
-Rank = Annotated[int, Field(ge=0, le=2048)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Unremix(Miner):
+class Unremix(WindowMiner):
     """The candidates of largest importance, weighted by it.
 
     Tabassum et al., Hard Negative Sampling Strategies for Contrastive Representation Learning
@@ -51,8 +50,6 @@ class Unremix(Miner):
         "Learning, 2022"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     ranks: tuple[Rank, Rank] = (0, 32)
     """Window of ranks [first, behind the last) from which negatives may come."""
     count: int = Field(default=4, ge=1, le=1024)
@@ -68,21 +65,9 @@ class Unremix(Miner):
 
     @model_validator(mode="after")
     def _check(self) -> Unremix:
-        if self.ranks[0] >= self.ranks[1]:
-            raise ValueError(f"ranks {list(self.ranks)}: the first must be below the second")
         if not self.similarity + self.uncertainty + self.representativeness:
             raise ValueError("one of similarity, uncertainty, representativeness must be above 0")
         return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """Both spaces of the graph: candidates are measured against each other in the bank."""
-        return tuple(dict.fromkeys(self.space.split(">")))
 
     @property
     def capacity(self) -> int:

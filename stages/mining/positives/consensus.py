@@ -93,20 +93,22 @@ class Consensus(Miner):
         """Rank the union of the lists by agreement and take the first `count`."""
         lists = [block.graphs[name].rows(block.anchors) for name in self.spaces]
         ids = _union([listed[:, : self.k] for listed, _ in lists])
-        near = np.zeros(ids.shape, np.int64)
-        known: np.ndarray = np.ones(ids.shape, bool)
-        scores = []
-        first = np.full(ids.shape, np.nan, np.float32)
-        for graph, (listed, similarities) in zip(self.spaces, lists, strict=True):
-            found, rank = fill_similarities(ids, listed, similarities)
-            near += (rank != NO_ID) & (rank < self.k)
-            found = self._measured(block, graph, ids, found)
-            known &= ~np.isnan(found)
-            first = found if graph == self.spaces[0] else first
-            scores.append(self._normalised(block, graph, found, rank, listed.shape[1]))
-        joined = np.min(scores, axis=0) if self.agree == "min" else np.max(scores, axis=0)
-        agreement = np.where(known, joined, -np.inf).astype(np.float32)
-        order = np.lexsort((ids, -agreement, ids == NO_ID))
+        listed = [fill_similarities(ids, *both) for both in lists]
+        near = np.sum([(rank != NO_ID) & (rank < self.k) for _, rank in listed], axis=0)
+        asked = ids
+        if self.normalise == "rank":
+            asked = self._prefix(ids, near, self._agreement(block, lists, listed))
+        known = self._measure(block, listed, asked)
+        if self.normalise == "rank":
+            # Where one of the first has no vector, others move up: all of the row are measured.
+            short = ~known.all(axis=1)
+            asked[short] = ids[short]
+            known = self._measure(block, listed, asked)
+        joined = self._agreement(block, lists, listed)
+        agreement = np.where(known & (ids != NO_ID), joined, -np.inf).astype(np.float32)
+        first = listed[0][0]
+        # The union is ascending with the empty places last, so a stable sort breaks ties by id.
+        order = np.argsort(-agreement, axis=1, kind="stable")
         ids, near = (np.take_along_axis(part, order, axis=1) for part in (ids, near))
         agreement, first = (np.take_along_axis(part, order, axis=1) for part in (agreement, first))
         known = np.isfinite(agreement)
@@ -118,13 +120,51 @@ class Consensus(Miner):
         corrected = np.where(known, agreement, np.float32(-1e9))
         return Decisions(ids, reasons, first, ranks_of(ids), corrected=corrected)
 
-    def _measured(self, block: Block, graph: str, ids: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Measure from the vectors what a list does not hold."""
-        query, bank = graph.split(">")
-        asked = np.where(np.isnan(found), ids, np.int64(NO_ID))
-        vectors = block.vectors
-        outside = similarities_to(vectors[query], vectors[bank], block.anchors, asked)
-        return np.where(np.isnan(found), outside, found)
+    def _prefix(self, ids: np.ndarray, near: np.ndarray, agreement: np.ndarray) -> np.ndarray:
+        """Return the ids up to the `count`-th that would be taken if all had vectors, else -1.
+
+        Ranks alone decide the order, so what stands behind need not be measured.
+        """
+        order = np.argsort(np.where(ids == NO_ID, np.inf, -agreement), axis=1, kind="stable")
+        ordered, votes = (np.take_along_axis(part, order, axis=1) for part in (ids, near))
+        reasons = np.full(ids.shape, TAKEN)
+        refuse(reasons, votes < self.votes, Reason.AGREEMENT)
+        asked = np.full(ids.shape, NO_ID, np.int64)
+        np.put_along_axis(asked, order, keep_first(ordered, reasons, self.count), axis=1)
+        return asked
+
+    def _measure(
+        self, block: Block, listed: Sequence[tuple[np.ndarray, np.ndarray]], asked: np.ndarray
+    ) -> np.ndarray:
+        """Measure from the vectors what lists do not hold; in place.
+
+        Returns:
+            bool [A, C]: False where one of the spaces has no vector of what was asked for.
+        """
+        known = np.ones(asked.shape, bool)
+        for graph, (found, _) in zip(self.spaces, listed, strict=True):
+            query, bank = (block.vectors[name] for name in graph.split(">"))
+            missing = np.isnan(found) & (asked != NO_ID)
+            outside = similarities_to(
+                query, bank, block.anchors, np.where(missing, asked, np.int64(NO_ID))
+            )
+            found[missing] = outside[missing]
+            known &= ~(missing & np.isnan(outside))
+        return known
+
+    def _agreement(
+        self,
+        block: Block,
+        lists: Sequence[tuple[np.ndarray, np.ndarray]],
+        listed: Sequence[tuple[np.ndarray, np.ndarray]],
+    ) -> np.ndarray:
+        """Return float64 [A, C]: the least or largest of the spaces' comparable similarities."""
+        widths = [ids.shape[1] for ids, _ in lists]
+        scores = [
+            self._normalised(block, graph, *both, k)
+            for graph, both, k in zip(self.spaces, listed, widths, strict=True)
+        ]
+        return np.min(scores, axis=0) if self.agree == "min" else np.max(scores, axis=0)
 
     def _normalised(
         self, block: Block, graph: str, found: np.ndarray, rank: np.ndarray, k: int

@@ -7,25 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from ....manifests import listing
 from ....manifests.errors import DataError
 from ....manifests.fingerprint import draw_uniform
-from ....manifests.people import Selections, file_identity, known_ids
+from ....manifests.people import known_ids
 from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import (
-    TAKEN,
-    Block,
-    Decisions,
-    LabelSets,
-    Miner,
-    Pool,
-    RowIndex,
-    draw_members,
-    refuse,
-)
+from ..base import TAKEN, Block, Decisions, LabelSets, Pool, RowIndex, draw_members, refuse
+from ..base_human import HumanMiner
 
 
 @dataclass(frozen=True)
@@ -37,7 +27,7 @@ class _Sets:
     facts: Mapping[str, Any]
 
 
-class Human(Miner):
+class Human(HumanMiner):
     """Human positives: members of one set, drawn evenly.
 
     Ghose et al., Tailoring Visual Object Representations to Human Requirements, 2023: people
@@ -62,39 +52,15 @@ class Human(Miner):
     paper = "Ghose et al., Tailoring Visual Object Representations to Human Requirements, 2023"
     allows_self = True
 
-    selections: str
-    """File of {set, key, round}: JSON lines or Parquet."""
     count: int = Field(default=64, ge=1, le=256)
     """Positives an anchor."""
-    until_round: int | None = Field(default=None, ge=0)
-    """Leave out later rounds."""
     prior: float | None = Field(default=None, gt=0, lt=1)
     """Share pi of the corpus that belongs to the set, for puNCE; null for members only."""
-
-    @field_validator("selections")
-    @classmethod
-    def _is_there(cls, path: str) -> str:
-        if not listing.exists(path):
-            raise ValueError("there is no such file; give one with {set, key, round} a line")
-        return path
-
-    def identity(self) -> dict[str, Any]:
-        """A changed file is another result."""
-        return {**super().identity(), "content": file_identity(self.selections)}
-
-    def documents(self) -> Mapping[str, str]:
-        """The selections, as they were read."""
-        return {".jsonl": Selections.read(self.selections, self.until_round).text()}
 
     @property
     def columns(self) -> Sequence[str]:
         """What keeps splits and duplicates apart."""
         return ("split", "group_id")
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """The selected keys."""
-        return Selections.read(self.selections, self.until_round).keys
 
     @property
     def capacity(self) -> int:
@@ -119,7 +85,7 @@ class Human(Miner):
         return Decisions(ids, reasons, nothing, ranks, weights, facts=sets.facts)
 
     def _sets(self, block: Block) -> _Sets:
-        said = Selections.read(self.selections, self.until_round)
+        said = self.said()
         ids = block.samples.ids_of(said.keys)
         unknown = known_ids(self.selections, said.keys, ids)
         if self.prior is not None and len(said.sets) > 1:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, keep_first, refuse
-from ..base_lists import Encodings, Preparation, jaccard_distances, ranks_of
+from ..base import TAKEN, Block, Decisions, keep_first, refuse
+from ..base_graph import ReciprocalMiner
+from ..base_lists import jaccard_distances, ranks_of
 
 
-class KReciprocal(Miner):
+class KReciprocal(ReciprocalMiner):
     """The candidates of smallest re-ranked distance, a mix of Jaccard distance and cosine.
 
     Zhong, Zheng, Cao, Li, Re-ranking Person Re-identification with k-reciprocal Encoding, 2017:
@@ -33,48 +32,12 @@ class KReciprocal(Miner):
     fidelity = "exact"
     paper = "Zhong et al., Re-ranking Person Re-identification with k-reciprocal Encoding, 2017"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph of a space with itself: SPACE>SPACE."""
-    k: int = Field(default=20, ge=1, le=2048)
-    """How many of the nearest are re-ranked."""
     count: int = Field(default=5, ge=1, le=256)
     """Positives an anchor."""
-    k1: int = Field(default=20, ge=2, le=256)
-    """Size of the reciprocal sets."""
-    k2: int = Field(default=6, ge=1, le=256)
-    """Samples in the mean of an expanded encoding, itself included; 1 for none."""
     blend: float = Field(default=0.3, ge=0, le=1)
     """The paper's lambda: the share of the cosine's distance."""
-    farthest: float = Field(default=4.0, gt=0, le=4)
-    """The squared distance of unit vectors that counts as 1."""
     max_distance: float | None = Field(default=None, ge=0, le=2)
     """Refuse what is farther than this after re-ranking."""
-
-    @model_validator(mode="after")
-    def _check(self) -> KReciprocal:
-        if len(set(self.space.split(">"))) != 1:
-            raise ValueError(f"space {self.space}: a graph of one space with itself is needed")
-        return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
-
-    @property
-    def space_names(self) -> Sequence[str]:
-        """The space: members outside a list are measured there."""
-        return (self.space.split(">")[0],)
-
-    @property
-    def preparations(self) -> Mapping[str, Preparation]:
-        """The encodings of all samples."""
-        name = self.space.split(">")[0]
-        return {self._encodings: Encodings(space=name, k1=self.k1, farthest=self.farthest)}
-
-    @property
-    def _encodings(self) -> str:
-        return f"reciprocal:{self.space.split('>')[0]}:{self.k1}:{self.farthest:g}"
 
     @property
     def capacity(self) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Reason, Role
-from ..base import TAKEN, Block, Decisions, Miner, is_mutual, keep_first, refuse
+from ..base import TAKEN, Block, Decisions, is_mutual, keep_first, refuse
+from ..base_graph import GraphMiner
 from ..base_lists import HubCuts, Preparation, keeps
 
 
-class Knn(Miner):
+class Knn(GraphMiner):
     """Nearest neighbours in a frozen space, optionally mutual ones only.
 
     Dwibedi et al., With a Little Help from My Friends (NNCLR), 2021, eq. 1: NN(z, Q) =
@@ -40,8 +41,6 @@ class Knn(Miner):
     fidelity = "frozen-detector"
     paper = "Dwibedi et al., With a Little Help from My Friends, 2021"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     k: int = Field(default=5, ge=1, le=2048)
     """How many of the nearest are looked at."""
     mutual: bool = False
@@ -62,11 +61,6 @@ class Knn(Miner):
         if self.within and self.hub_cap is not None:
             raise ValueError("hub_cap counts the k nearest of all, so it cannot go with within")
         return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def cluster_names(self) -> Sequence[str]:

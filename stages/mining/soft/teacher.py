@@ -9,13 +9,14 @@ from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ....manifests.vectors import pair_similarity
-from ..base import TAKEN, Block, Decisions, Miner, refuse
+from ..base import TAKEN, Block, Decisions, refuse
+from ..base_graph import GraphMiner
 
 SHARE_FLOOR = 1e-6
 """Shares below it are refused: they are lost in float32 and train nothing."""
 
 
-class Teacher(Miner):
+class Teacher(GraphMiner):
     """Soft targets: softmax of a frozen space's similarities over the anchor's list.
 
     Fang et al., SEED: Self-supervised Distillation for Visual Representation, 2021, eq. 2-4:
@@ -38,19 +39,12 @@ class Teacher(Miner):
     paper = "Fang et al., SEED, 2021; Sobal et al., X-Sample Contrastive Loss, 2025"
     allows_self = True
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     k: int = Field(default=16, ge=1, le=2048)
     """How many of the nearest share the target."""
     t: float = Field(default=0.01, gt=0)
     """Temperature of the teacher."""
     with_self: bool = True
     """The anchor itself is one of its list."""
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def space_names(self) -> Sequence[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from ....manifests.fingerprint import draw_uniform
@@ -35,19 +33,12 @@ class Mochi(Mixer):
     method = "mochi"
     paper = "Kalantidis et al., Hard Negative Mixing for Contrastive Learning, 2020"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     hardest: int = Field(default=64, ge=1, le=2048)
     """How many of the nearest are looked at for parents."""
     mixed: int = Field(default=16, ge=0, le=1024)
     """Recipes of type 1 an anchor."""
     with_anchor: int = Field(default=2, ge=0, le=1024)
     """Recipes of type 2 an anchor."""
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def count(self) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from ....manifests.fingerprint import draw_uniform
@@ -28,17 +26,10 @@ class Sscl(Mixer):
     method = "sscl"
     paper = "Dong et al., Synthetic Hard Negative Samples for Contrastive Learning, 2024"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     hardest: int = Field(default=64, ge=2, le=2048)
     """How many of the nearest are looked at for parents."""
     mixed: int = Field(default=16, ge=1, le=1024)
     """Recipes an anchor."""
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def count(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -39,8 +38,6 @@ class Synco(Mixer):
     method = "synco"
     paper = "Giakoumoglou, Stathaki, SynCo: Synthetic Hard Negatives, 2024"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
-    """The neighbour graph: QUERY>BANK."""
     hardest: int = Field(default=64, ge=1, le=2048)
     """How many of the nearest are looked at for parents."""
     counts: tuple[Count, Count, Count, Count, Count, Count] = (4, 4, 4, 1, 1, 1)
@@ -57,11 +54,6 @@ class Synco(Mixer):
         if not sum(self.counts):
             raise ValueError("counts are all 0: at least one type must be asked for")
         return self
-
-    @property
-    def graph_names(self) -> Sequence[str]:
-        """The one graph."""
-        return (self.space,)
 
     @property
     def count(self) -> int:

@@ -20,5 +20,5 @@ def test_models_depend_on_the_seed_and_leave_the_global_generator(name, width):
 
 
 def test_an_unknown_encoder_is_named():
-    with pytest.raises(UsageError, match=r"'vit'.*allowed: conv, resnet18"):
+    with pytest.raises(UsageError, match=r"'vit'.*Allowed: conv; of torchvision resnet18"):
         build_model("vit", 32, 0)

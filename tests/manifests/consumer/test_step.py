@@ -19,7 +19,12 @@ T = 0.2
 @pytest.fixture
 def project():
     matrix = torch.randn(3 * 8 * 8, 6, generator=torch.Generator().manual_seed(0))
-    return lambda images: torch.nn.functional.normalize(images.flatten(1) @ matrix, dim=1)
+
+    def project(given):
+        images = getattr(given, "images", given)
+        return torch.nn.functional.normalize(images.flatten(1) @ matrix, dim=1)
+
+    return project
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "trapped"), "w"))
 
-    torch.save({"format": "curate-checkpoint/2", "model": Trap()}, tmp_path / NAME)
+    torch.save({"format": "curate-checkpoint/3", "model": Trap()}, tmp_path / NAME)
     with pytest.raises(StreamError):
         load_checkpoint(tmp_path / NAME)
     assert not (tmp_path / "trapped").exists()
@@ -127,11 +127,13 @@ def test_a_loss_that_is_no_number_stops(tiny, monkeypatch):
     [
         ({"device": "toaster"}, "device='toaster'"),
         ({"precision": "int3"}, "allowed: 'auto', 'bf16', 'fp32'"),
-        ({"encoder": "vit"}, "allowed: conv"),
+        ({"encoder": "vit"}, "Allowed: conv"),
         ({"loss": {"temp": 1}}, "loss.temp: loss 'infonce' has no such setting"),
         ({"loss": {"kind": "byol", "t": 1}}, "loss.t: loss 'byol' has no such setting"),
         ({"loss": {"kind": "bylo"}}, "Did you mean 'byol'"),
         ({"positives_per_anchor": -1}, "0 for all"),
+        ({"chunk": -2}, "chunk=-2"),
+        ({"tensorboard": True}, "folder of the run"),
     ],
 )
 def test_options_that_cannot_work_are_refused(tiny, change, text):
@@ -147,6 +149,74 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert rates[55] == pytest.approx(1 + math.cos(math.pi / 2))
     assert rates[99] < 0.001
     assert learning_rate(0, TrainOptions(steps=3, warmup=0.0, lr=1.0)) == 1.0
+
+
+def test_a_run_says_how_it_goes(tiny, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = []
+    options = {**QUICK, "evaluate": 30, "probe": True, "tensorboard": True, "log_every": 4}
+    result = train(tiny.root, TrainOptions(**options, folder=tmp_path), events.append)
+    steps = [event for event in events if event["event"] == "step"]
+    assert [event["step"] for event in steps] == [4, 8, 12]
+    for event in steps:
+        assert event["pairs_per_second"] > 0
+        assert 0 < event["data_wait"] < 1
+        assert event["peak_gpu_bytes"] is None
+    assert steps[0]["seconds_left"] > steps[1]["seconds_left"] > steps[2]["seconds_left"] == 0
+    assert 0 < result.data_wait < 1
+    assert result.scores_after.keys() == {"knn", "probe"} == result.scores_before.keys()
+    assert result.knn_after == result.scores_after["knn"]
+    assert result.scores_after["probe"] > result.knn_chance
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    losses = [(item.step, item.value) for item in board.Scalars("train/loss")]
+    assert losses == [(step, pytest.approx(loss)) for step, loss in result.losses]
+    knn = [item.value for item in board.Scalars("train/knn")]
+    assert knn == pytest.approx([result.knn_before, result.knn_after])
+
+
+def test_towers_of_pictures_and_captions_learn_to_find_each_other(tiny, tmp_path, small_clip):
+    options = {
+        **QUICK,
+        **{"steps": 60, "batch_size": 32, "image_px": 32, "lr": 3e-3, "evaluate": 100},
+        "encoder": f"open_clip:local-dir:{small_clip[0]}",
+        "loss": {"kind": "clip"},
+        "folder": tmp_path,
+    }
+    result = train(tiny.root, TrainOptions(**options))
+    before, after = result.scores_before, result.scores_after
+    assert {"i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10"} < after.keys()
+    assert after["i2t_r10"] > before["i2t_r10"]
+    assert after["t2i_r10"] > before["t2i_r10"]
+    body = load_checkpoint(tmp_path / NAME)
+    assert body["options"]["projection"] == 0
+    assert any(name.startswith("tower.encoder.") for name in body["head"])
+    again = train(tiny.root, TrainOptions(**options))
+    assert again.losses == ()
+    assert again.scores_after == after
+
+
+def test_pictures_alone_take_a_projection_head_and_no_tower(tiny, small_clip):
+    encoder = f"open_clip:local-dir:{small_clip[0]}"
+    options = {**QUICK, "steps": 1, "image_px": 32, "encoder": encoder, "evaluate": 20}
+    result = train(tiny.root, TrainOptions(**options))
+    assert result.scores_after.keys() == {"knn"}
+
+
+def test_a_compiled_run_is_the_same_run(tiny, monkeypatch):
+    compiled = []
+
+    def compile(module):
+        compiled.append(module)
+        torch.nn.Module.compile(module, backend="aot_eager")
+
+    module = importlib.import_module("curate.manifests.consumer.build")
+    monkeypatch.setattr(module, "compile_encoder", compile)
+    quick = {**QUICK, "steps": 3, "log_every": 1, "loss": {"kind": "moco", "queue": 48}}
+    plain, quicker = (train(tiny.root, TrainOptions(**quick, compile=c)) for c in (False, True))
+    assert len(compiled) == 2
+    for one, other in zip(plain.losses, quicker.losses, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
 
 
 def test_bf16_runs_on_a_cpu_too(tiny):

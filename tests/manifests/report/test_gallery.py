@@ -9,8 +9,9 @@ from PIL import Image
 from tiny_pairset import write_tiny_pairset
 
 from curate.manifests.pairset import Pairset
+from curate.manifests.reasons import WORDS
 from curate.manifests.report.choice import Chosen
-from curate.manifests.report.gallery import REASONS, SHOWN, Album, make_cards, read_edges, shown_ids
+from curate.manifests.report.gallery import SHOWN, Album, make_cards, read_edges, shown_ids
 from curate.manifests.schema import Reason
 
 
@@ -125,4 +126,4 @@ def test_a_picture_that_is_gone_or_damaged_leaves_a_note(tmp_path):
 
 
 def test_every_reason_has_words():
-    assert set(REASONS) == {str(reason) for reason in Reason if reason}
+    assert set(WORDS) == {str(reason) for reason in Reason if reason}

@@ -9,6 +9,8 @@ from curate.pipeline.cli import main
 from curate.pipeline.cli.common import guarded
 
 COMMANDS = [
+    "ask",
+    "bench",
     "diff",
     "explain",
     "export",
@@ -27,14 +29,21 @@ def invoke(*arguments):
 
 
 def test_the_commands_are_those_of_the_contract():
-    assert sorted(main.list_commands(click.Context(main))) == [*COMMANDS, "verify"]
+    assert sorted(main.list_commands(click.Context(main))) == [*COMMANDS, "verify", "view"]
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "verify"])
+@pytest.mark.parametrize("name", [*COMMANDS, "verify", "view"])
 def test_every_help_has_an_example(name):
     text = invoke(name, "--help").output
     assert "Example" in text
     assert f"curate {name}" in text
+    assert "\\b" not in text
+    assert any(line.strip().startswith(f"curate {name}") for line in text.splitlines())
+
+
+def test_the_first_page_keeps_its_lines():
+    lines = [line.strip() for line in invoke("--help").output.splitlines()]
+    assert "curate inspect demo/out" in lines
 
 
 def test_a_misspelt_command_or_option_is_suggested():

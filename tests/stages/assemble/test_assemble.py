@@ -13,6 +13,8 @@ import pytest
 from curate.manifests.schema import EDGES, NEIGHBORS, PAIRS
 from curate.stages.assemble.assemble import Assemble, MinerRef
 from curate.stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
+from curate.stages.assemble.rows import Lengths, choose_lists
+from curate.stages.assemble.table import ROLES, EdgeRows
 from curate.stages.mining.false_negatives.topk_threshold import TopkThreshold
 from curate.stages.mining.negatives.hard import Hard
 from curate.stages.mining.negatives.random import Random
@@ -113,6 +115,30 @@ def test_rows_are_what_the_edges_say(make_world, p):
         assert p_rule.split("+") == [n for n in names if n in {e["miner"] for e in kept}]
         assert n_rule.split("+") == [n for n in names if n in {e["miner"] for e in chosen}]
         assert set(f_rule.split("+")) <= masks | {""}
+
+
+def test_the_rule_names_miners_of_captions_and_of_generated_pictures():
+    """Anchors 0 and 1 of 3: a picture each, a text for 1; the third has a sample only."""
+    role = {"positive": ROLES.index("positive"), "negative": ROLES.index("negative")}
+    edges = [  # anchor, other, miner, role
+        (0, -1, 2, "positive"),
+        (0, 9, 3, "negative"),
+        (1, 8, 0, "positive"),
+        (1, -1, 2, "positive"),
+        (1, -1, 4, "negative"),
+        (2, 7, 0, "positive"),
+    ]
+    anchors, others, kinds, roles = (np.array(column) for column in zip(*edges, strict=True))
+    ones = np.ones(len(edges), np.float32)
+    codes = np.array([role[name] for name in roles])
+    rows = EdgeRows(anchors, others, kinds, ones, ones, codes, 0 * ones, np.arange(len(edges)))
+    lists = choose_lists(rows, np.arange(3), Lengths(1, 1, 1, 0, 1, 1))
+    names = ["knn", "label", "synthetic", "hard", "negclip"]
+    assert lists.rules(names).to_pylist() == ["synthetic|hard|", "knn+synthetic|negclip|", "knn||"]
+    some = lists.of(np.array([1]))
+    assert some.rules(names).to_pylist() == ["knn+synthetic|negclip|"]
+    nothing = choose_lists(rows.at(np.zeros(0, int)), np.arange(2), Lengths(1, 1, 1, 0, 1, 1))
+    assert nothing.rules(names).to_pylist() == ["||", "||"]
 
 
 def test_edges_keep_every_miner_in_order(make_world):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from curate.stages.clusters.grid import assign, confidence, sums, to_grid, unit_on_grid
+from curate.manifests.exact import to_grid, unit_on_grid
+from curate.stages.clusters.grid import assign, confidence, sums
 from curate.stages.clusters.kmeans import hierarchy, kmeans, resampled, start_at
 
 

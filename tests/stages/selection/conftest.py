@@ -27,6 +27,7 @@ class World:
     captions: list[list[str]]
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
     sizes: list[tuple[int | None, int | None]] | None = None
+    clusters: dict[str, np.ndarray] = field(default_factory=dict)
     part_rows: int = 37
     made: int = 0
 
@@ -64,6 +65,13 @@ class World:
             found[f"vectors:{name}"] = self._write(
                 name, [Output(len(rows[at]), {"npy": rows[at]}, {}) for at in pieces]
             )
+        for name, ids in self.clusters.items():
+            levels = [int(ids[:, i].max(initial=0)) + 2 for i in range(ids.shape[1])]
+            outputs = [
+                Output(len(ids[at]), {"ids.npy": ids[at].astype(np.int32)}, {"levels": levels})
+                for at in pieces
+            ]
+            found[f"clusters:{name}"] = self._write(f"clusters-{name}", outputs)
         return found
 
     def select(self, selector, name="it", seed=0, **earlier):

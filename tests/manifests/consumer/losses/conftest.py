@@ -20,11 +20,12 @@ class Net(nn.Module):
         generator = torch.Generator().manual_seed(0)
         self.matrix = nn.Parameter(torch.randn(3 * 8 * 8, WIDTH, generator=generator))
 
-    def project(self, images):
+    def project(self, given):
+        images = getattr(given, "images", given)
         return images.flatten(1) @ self.matrix
 
-    def forward(self, images):
-        return nn.functional.normalize(self.project(images), dim=1)
+    def forward(self, given):
+        return nn.functional.normalize(self.project(given), dim=1)
 
 
 @pytest.fixture

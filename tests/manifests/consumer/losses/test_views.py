@@ -120,7 +120,8 @@ class Patches(torch.nn.Module):
 
     projection = 6
 
-    def forward(self, images):
+    def forward(self, given):
+        images = getattr(given, "images", given)
         flat = images.flatten(2)
         return torch.nn.functional.normalize(torch.cat([flat.mean(2), flat.std(2)], 1), dim=1)
 

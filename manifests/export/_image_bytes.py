@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import io
+
 import numpy as np
+from PIL import Image
 
 from ..errors import DataError
+from ..images import ImageError, decode
 from ..pairset import Pairset
 from ..shards import ShardReader
+
+_QUALITY = 95
 
 
 class ImageBytes:
@@ -28,10 +35,19 @@ class ImageBytes:
         self._size = np.concatenate([np.zeros(0, np.int64), *sizes])
         self._names = list(self._shards)
 
+    @functools.cached_property
+    def there(self) -> np.ndarray:
+        """Whether each sample has an image, bool [N]."""
+        return self._code != self._shards.get("", -1)
+
     @property
     def mean_bytes(self) -> float:
         """Mean size of an image."""
         return float(self._size.mean()) if len(self._size) else 0.0
+
+    def rows_per_file(self, file_bytes: int, images: int) -> int:
+        """Return how many rows of so many images, and some text, fill a file of a size."""
+        return max(int(file_bytes / (2048 + self.mean_bytes * images)), 1)
 
     def read(self, sample_id: int) -> bytes:
         """Return the bytes of an image as the corpus has them.
@@ -52,3 +68,26 @@ class ImageBytes:
                 f"the image of sample {sample_id} cannot be read from {url}: {error}. Where did "
                 f"the shard go? `curate verify {self._pairset.root}` lists all that is missing."
             ) from error
+
+    def jpeg(self, sample_id: int) -> bytes:
+        """Return an image as JPEG: the corpus's own bytes, or other formats encoded anew.
+
+        Other formats are decoded (first frame, upright) and written with quality 95.
+
+        Raises:
+            DataError: see `read`; or the image cannot be decoded.
+        """
+        data = self.read(sample_id)
+        if data[:3] == b"\xff\xd8\xff":
+            return data
+        try:
+            return as_jpeg(decode(data))
+        except ImageError as error:
+            raise DataError(f"the image of sample {sample_id}: {error.message}.") from error
+
+
+def as_jpeg(image: Image.Image) -> bytes:
+    """Encode an RGB image."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()
