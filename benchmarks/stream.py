@@ -7,8 +7,8 @@ IMAGES, or of rendered pictures; one process, one transform for everybody:
 
     PairStream         ours: images by reference, each once a batch; over all pairs at
                        random, and by clusters, whose pairs share images
-    decode limit       the same images decoded, transformed and written into the tensor of their
-                       batch, with nothing around it
+    decode limit       batch by batch in turn with it: the same images decoded, transformed and
+                       written into one tensor, with nothing around it
     webdataset         `curate export --to webdataset`: ours, materialised
     MDS, litdata       mosaicml-streaming and litdata, a row a pair, with the six images in it
     datasets           Hugging Face: Parquet with the six images, streamed
@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import stream_peers as peers
@@ -52,8 +53,14 @@ from curate.manifests.stream.together import Buffers, write_together
 from curate.manifests.stream.transform import ImageTransform
 from curate.stages.sample_corpus import write_corpus
 
-Arm = Callable[[], tuple[int, int]]
-"""Runs a loop; returns pairs and images decoded."""
+
+class Run(NamedTuple):
+    """What one epoch of a loop did, and the CPU seconds that it took."""
+
+    loop: str
+    pairs: int
+    images: int
+    cpu_s: float
 
 
 def take(source: Path | None, folder: Path, images: int, px: int) -> Path:
@@ -91,57 +98,43 @@ def make(folder: Path, corpus: Path, images: int, size: int) -> Path:
     return folder / "out"
 
 
-def ours(stream: PairStream, seen: list[list[int]]) -> tuple[int, int]:
-    """Run the next epoch; `seen` takes the images of each batch."""
-    seen.clear()
-    pairs = 0
-    for batch in stream:
-        seen.append(batch.sample_id.tolist())
-        pairs += len(batch)
-    stream.set_epoch(stream.place[0] + 1)
-    return pairs, sum(map(len, seen))
+def ours(stream: PairStream, images: list[bytes], decode: peers.Decode, order: str) -> list[Run]:
+    """Run the next epoch; after each batch its images are decoded with nothing around it."""
+    took, pairs, decoded, buffers = [0.0, 0.0], 0, 0, Buffers()
+    batches, clock = iter(stream), time.process_time
+    for _ in range(len(stream)):
+        begun = clock()
+        batch = next(batches)
+        took[0] += clock() - begun
+        ids = batch.sample_id.tolist()
+        begun = clock()
+        plain = write_together((decode(images[sample]) for sample in ids), len(ids), buffers)
+        took[1] += clock() - begun
+        pairs, decoded = pairs + len(batch), decoded + len(plain)
+    stream.seek(stream.place[0] + 1)
+    names = (f"PairStream, {order}", f"decode limit, {order}")
+    return [Run(name, pairs, decoded, cpu_s) for name, cpu_s in zip(names, took, strict=True)]
 
 
-def limit(
-    images: list[bytes],
-    decode: peers.Decode,
-    batches: list[list[int]],
-    size: int,
-    buffers: Buffers,
-) -> tuple[int, int]:
-    """Decode the images of each batch and write them into its tensor, nothing else."""
-    for ids in batches:
-        write_together((decode(images[sample]) for sample in ids), len(ids), buffers)
-    return len(batches) * size, sum(map(len, batches))
-
-
-def peer(loop: Callable[[], Iterable[torch.Tensor]], batch: int) -> tuple[int, int]:
+def peer(name: str, loop: Callable[[], Iterable[torch.Tensor]], batch: int) -> list[Run]:
     """Run one epoch of a peer, in batches."""
-    pairs, held = 0, []
+    pairs, held, begun = 0, [], time.process_time()
     for pair in loop():
         held.append(pair)
         if len(held) == batch:
             pairs += len(torch.stack(held))
             held = []
-    return pairs, pairs * len(peers.PLACES)
+    return [Run(name, pairs, pairs * len(peers.PLACES), time.process_time() - begun)]
 
 
-def arms(folder: Path, root: Path, px: int, batch: int) -> dict[str, Arm]:
-    """Return the loops by name; what is not installed is left out."""
+def arms(folder: Path, root: Path, px: int, batch: int) -> list[Callable[[], list[Run]]]:
+    """Return the loops; what is not installed is left out."""
     transform = ImageTransform(px)
     decode, pairs = peers.decoder(transform), peers.PairBytes(root)
-    found: dict[str, Arm] = {}
-    plain = {"batch_size": batch, "transform": transform, "drop_last": True}
-    orders = {
-        "global": {"order": "global"},
-        "clusters": {"order": "clusters", "clusters": max(1, batch // 32)},
-    }
-    for name, order in orders.items():
-        seen: list[list[int]] = []
-        found[f"PairStream, {name}"] = partial(ours, PairStream(root, **plain, **order), seen)
-        found[f"decode limit, {name}"] = partial(
-            limit, pairs.images, decode, seen, batch, Buffers()
-        )
+    found: list[Callable[[], list[Run]]] = []
+    for order, more in {"global": {}, "clusters": {"clusters": max(1, batch // 32)}}.items():
+        stream = PairStream(root, batch, transform=transform, order=order, **more)
+        found.append(partial(ours, stream, pairs.images, decode, order))
     loops: dict[str, Callable[[], Iterable[torch.Tensor]]] = {
         "webdataset (our export)": partial(peers.webdataset_loop, folder / "packed", decode)
     }
@@ -154,21 +147,18 @@ def arms(folder: Path, root: Path, px: int, batch: int) -> dict[str, Arm]:
     if find_spec("datasets"):
         peers.write_rows(pairs, folder / "rows")
         loops["datasets"] = partial(peers.datasets_loop, folder / "rows", decode)
-    found |= {name: partial(peer, loop, batch) for name, loop in loops.items()}
-    return found
+    return found + [partial(peer, name, loop, batch) for name, loop in loops.items()]
 
 
-def measure(loops: dict[str, Arm], rounds: int) -> dict[str, tuple[float, float]]:
-    """Return pairs a CPU second and images a pair of each loop; the loops take turns."""
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    each: dict[str, float] = {}
+def measure(loops: list[Callable[[], list[Run]]], rounds: int) -> dict[str, Run]:
+    """Return the best run of each loop; the loops take turns."""
+    best: dict[str, Run] = {}
     for _ in range(rounds):
-        for name, loop in loops.items():
-            begun = time.process_time()
-            pairs, images = loop()
-            rates[name].append(pairs / (time.process_time() - begun))
-            each[name] = images / pairs
-    return {name: (max(found), each[name]) for name, found in rates.items()}
+        for loop in loops:
+            for run in loop():
+                known = best.setdefault(run.loop, run)
+                best[run.loop] = min(known, run, key=lambda one: one.cpu_s / one.pairs)
+    return best
 
 
 def main() -> None:
@@ -187,16 +177,18 @@ def main() -> None:
         corpus = take(asked.images, folder, asked.count, asked.px)
         images = len(list(corpus.iterdir()))
         root = make(folder, corpus, images, asked.batch)
-        rates = measure(arms(folder, root, asked.px, asked.batch), asked.rounds)
+        runs = measure(arms(folder, root, asked.px, asked.batch), asked.rounds)
         sizes = [sum(f.stat().st_size for f in place.rglob("*.tar")) for place in
                  (root / "images", folder / "packed")]  # fmt: skip
-    best = max(rates[loop][0] for loop in rates if "PairStream" not in loop and "limit" not in loop)
+    rates = {name: run.pairs / run.cpu_s for name, run in runs.items()}
+    best = max(rate for loop, rate in rates.items() if not loop.endswith(("global", "clusters")))
     print(f"{images} images, {asked.px} px, batch {asked.batch}, P = 1, K = 4, one process")
     print("| loop | pairs/CPU s | images a pair | images/CPU s | of its limit | x best peer |")
     print("|---|---|---|---|---|---|")
-    for loop, (rate, each) in rates.items():
-        other = rates.get(loop.replace("PairStream", "decode limit"))
-        own = f"{rate / other[0]:.2f}" if other and "PairStream" in loop else ""
+    for loop, rate in rates.items():
+        each = runs[loop].images / runs[loop].pairs
+        limit = rates.get(loop.replace("PairStream", "decode limit"), rate)
+        own = f"{rate / limit:.2f}" if "PairStream" in loop else ""
         cells = (loop, f"{rate:,.0f}", f"{each:.2f}", f"{rate * each:,.0f}", own)
         print(f"| {' | '.join(cells)} | {rate / best:.2f} |")
     mega = [f"{size / 1e6:.1f} MB" for size in sizes]
