@@ -27,6 +27,7 @@ from pydantic_core import PydanticUndefined
 from curate.manifests import losses, schema
 from curate.manifests.arrays import ArraySource
 from curate.manifests.meanings import MANIFEST_KEYS, MEANINGS
+from curate.manifests.questions.log import FIELDS
 from curate.pipeline.config import (
     MINERS,
     MIXERS,
@@ -79,6 +80,12 @@ FORMAT_HEAD = """\
 Made by `make docs` from `manifests/schema.py` and `manifests/meanings.py`; do not edit. How to read
 it with other tools: [reading.md](reading.md). Ids are int64; in lists of one length an empty place
 is -1. A column "may be null" where it says so.
+"""
+QUESTIONS_HEAD = """\
+## questions.jsonl
+
+What oracles were asked and said, one JSON object a line. `curate ask` and `curate view` append to
+it; no line is ever changed, no run touches it, and the manifest does not list it.
 """
 
 
@@ -287,6 +294,8 @@ def format_page() -> str:
             )
         parts.append(_table(("column", "type", "meaning"), rows))
     parts.append(_words())
+    parts.append(QUESTIONS_HEAD)
+    parts.append(_table(("field", "meaning"), [(f"`{k}`", v) for k, v in FIELDS.items()]))
     parts.append("## manifest.json\n")
     parts.append(_table(("key", "meaning"), [(f"`{k}`", v) for k, v in MANIFEST_KEYS.items()]))
     return "\n".join(parts).rstrip() + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from .lookup import SampleRows, find_key, rows_of_anchor
 from .pairset import Pairset
 from .reasons import cuts_of, rank_of, refusal, similarity_of
 from .schema import ATTRIBUTE_PREFIX, NO_ID, Role
-from .verdicts import ending, verdicts_about
+from .verdicts import verdicts_about
+from .views import score_name
 
 _SHOWN = ("key", "caption", "label", "split", "group_id")
 _DUPLICATES = 20
@@ -126,7 +127,8 @@ def _described(
     given = miner["settings"]
     settings = {**given, "miner": miner["miner"], **words.of(edge, given)}
     if settings.get("threshold") == "calibrated":
-        found = pairset.manifest["thresholds"].get(edge["space"], {})
+        score = score_name(edge["space"], given.get("views", 0), given.get("aggregate", ""))
+        found = pairset.manifest["thresholds"].get(score, {})
         kind = "attract" if settings.get("action") == "attract" else "eliminate"
         settings["threshold"] = found.get(kind)
     if settings.get("low") is not None and settings.get("high") is not None:
@@ -229,48 +231,3 @@ def _terms(edge: Edge) -> str:
     weight = f", weight {edge['weight']:.3f}" if edge["weight"] != 1 else ""
     later = f", from {edge['valid_from']:.0%} of training on" if edge["valid_from"] > 0 else ""
     return weight + later
-
-
-_TITLES = {
-    Role.POSITIVE: "Positives",
-    Role.NEGATIVE: "Negatives",
-    Role.FALSE_NEGATIVE: "False negatives",
-    Role.SOFT: "Soft target",
-    Role.REFUSED: "Refused",
-}
-
-
-def render(facts: Mapping[str, Any]) -> str:
-    """Return an explanation as plain text: the anchor, then its edges by role."""
-    sample = facts["sample"]
-    lines = [
-        f"{facts['key']} (sample {facts['sample_id']}, split {sample['split']})",
-        f"  caption: {sample['caption'] or '-'}",
-        f"  label: {sample['label'] or '-'}",
-        f"  near-duplicates: {', '.join(facts['duplicates']) or 'none'}",
-    ]
-    lines += [f"  selection: {item['why']}" for item in facts["selection"]]
-    for role, title in _TITLES.items():
-        edges = [edge for edge in facts["edges"] if edge["role"] == role]
-        if role is Role.SOFT and not edges:
-            continue
-        lines += ["", f"{title} ({len(edges)})", *_edge_lines(edges)]
-    if facts["synthetic"]:
-        lines += ["", f"Synthetic negatives ({len(facts['synthetic'])} recipes)"]
-        lines += [_recipe_line(item) for item in facts["synthetic"]]
-    return "\n".join([*lines, *ending(facts)])
-
-
-def _recipe_line(item: Mapping[str, Any]) -> str:
-    parents = " and ".join(key for key in (item["a_key"], item["b_key"]) if key)
-    return f"  {item['method']:<14} type {item['type']}: {parents}, coefficient {item['coef']:.3f}"
-
-
-def _edge_lines(edges: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = []
-    for edge in edges:
-        name = edge["other_key"] or edge["text"] or edge["asset"] or "?"
-        about = edge["other_caption"] or edge["other_label"]
-        lines.append(f"  {edge['miner']:<14} {name}" + (f'  "{about}"' if about else ""))
-        lines.append(f"  {'':<14} {edge['why']}")
-    return lines

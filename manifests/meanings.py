@@ -220,7 +220,8 @@ MANIFEST_KEYS: Mapping[str, str] = {
     "order.algo": "Algorithm that orders an epoch.",
     "order.rows_per_block": "Rows that stay together in block order.",
     "plans[]": "Batch plans: name, planner, fidelity, paper, settings, path, bytes, sha256, "
-    "batches, size, split, blocks, repeats, pairs_left_out, facts.",
+    "batches, size, split, blocks, repeats, pairs_left_out, facts; and negatives (path, bytes, "
+    "sha256, count) where it drew some: int64 [batches, size, count] of sample_id, -1 padding.",
     "parents": "manifest_id of the pairset of the round before; empty in round 0.",
     "round": "Number of the mining round, 0 for the first; column `round` of `edges`.",
     "counts.samples": "Rows of `samples`.",

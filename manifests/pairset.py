@@ -143,6 +143,19 @@ class Pairset:
         """
         return np.load(self.root / self.plan_entry(name)["path"], mmap_mode="r", allow_pickle=False)
 
+    def plan_negatives(self, name: str) -> np.ndarray | None:
+        """Map the negatives that a plan drew, read-only int64 [batches, size, h] of sample_id.
+
+        They belong to the pairs at the same places of the plan; -1 is padding. None without any.
+
+        Raises:
+            PairsetError: there is no such plan.
+        """
+        entry = self.plan_entry(name).get("negatives")
+        if entry is None:
+            return None
+        return np.load(self.root / entry["path"], mmap_mode="r", allow_pickle=False)
+
     def shard_url(self, shard: str) -> str:
         """Return where a shard named in `samples` stands: below the root, or the corpus's own."""
         if storage.is_remote(shard) or Path(shard).is_absolute():

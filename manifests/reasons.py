@@ -223,6 +223,13 @@ WORDS: Mapping[str, Words] = {
             "further from the centroid of the anchor's set than all of its own members"
         ),
     ),
+    Reason.TEMPLATE: Words(
+        "caption of a template that many share",
+        lambda e, s, a, o: (
+            f"{similarity_of(e)}, but its caption or the anchor's is of a template that more than "
+            f"{s.get('templates')} samples share"
+        ),
+    ),
 }
 """Of every reason but TAKEN."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import OrderedDict
@@ -55,6 +56,17 @@ class ShardReader:
         if len(data) != size:
             raise EOFError(f"{url}: {size} bytes wanted at {offset}, {len(data)} there.")
         return data
+
+    def expect(self, url: str, offset: int, size: int) -> None:
+        """Let the system read bytes of a shard on this machine before they are asked for.
+
+        It is only a hint: a shard that is not there is an error of `read`.
+        """
+        if not hasattr(os, "posix_fadvise"):
+            return
+        with contextlib.suppress(OSError):
+            number = self._file(url).number
+            os.posix_fadvise(number, offset, size, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         """Close all files; the next read opens them again."""

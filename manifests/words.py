@@ -63,6 +63,7 @@ class Reason(StrEnum):
     SELECTED = "selected"
     FAR_FROM_SET = "far_from_set"
     NOT_SELECTED = "not_selected"
+    TEMPLATE = "template"
 
 
 class RejectCode(StrEnum):

@@ -17,6 +17,7 @@ from pydantic import (
 
 from ..manifests import losses
 from ..manifests.errors import ConfigError
+from ..manifests.views import view_of
 from ..stages import registry
 from ..stages.batches.base import Planner
 from ..stages.clusters.settings import ClusterSettings
@@ -242,6 +243,16 @@ def _check_loss(config: Config, document: Document) -> None:
         raise ConfigError("\n".join(lines))
 
 
+def _view_needed(space: str, config: Config) -> str:
+    view = view_of(space)
+    if view is None or view[0] not in config.spaces:
+        return ""
+    return (
+        f" It is a crop of the pictures of {view[0]!r}, whose vectors are given: give its own too "
+        f"(--embeddings {space}=FILE), or an encoder for {view[0]!r}."
+    )
+
+
 def _check_graphs(config: Config, document: Document) -> None:
     for name in config.neighbors:
         place = document.place(("neighbors", name))
@@ -254,5 +265,6 @@ def _check_graphs(config: Config, document: Document) -> None:
                 known = sorted(config.spaces)
                 raise ConfigError(
                     f"{place}: neighbors.{name}: no space is called {space!r}."
-                    f"{registry.suggestion(space, known)} Spaces: {', '.join(known)}."
+                    f"{registry.suggestion(space, known)}{_view_needed(space, config)} "
+                    f"Spaces: {', '.join(known)}."
                 )

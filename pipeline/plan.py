@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from ..manifests.arrays import ArraySource
 from ..manifests.errors import ConfigError
 from ..manifests.schema import ATTRIBUTE_PREFIX, Role
+from ..manifests.views import score_of, view_graphs
 from ..stages import registry
 from ..stages.assemble.assemble import Assemble, MinerRef, MixerRef
 from ..stages.assemble.final import FinalEdges, FinalNeighbors, FinalPairs, FinalSamples
 from ..stages.base import Stage
+from ..stages.embed._views import View
 from ..stages.embed.array import ArrayVectors
 from ..stages.embed.base import Encoder
 from ..stages.embed.stage import Embed
@@ -165,6 +167,12 @@ def array_source(name: str, space: Space, document: Document = UNPLACED) -> Arra
 
 
 def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None:
+    if space.view is not None and (space.encoder == ARRAY or space.of != "image"):
+        raise ConfigError(
+            f"{config.at('spaces', name, 'view')}: a view is a crop of a picture, which only an "
+            f"encoder of images can embed; this space is of {space.of!r}, encoder {space.encoder}. "
+            "Leave view out."
+        )
     if space.encoder == ARRAY:
         stage = ArrayVectors(space=name, source=array_source(name, space, config.document))
         plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
@@ -177,7 +185,8 @@ def _plan_space(plan: _Builder, name: str, space: Space, config: Config) -> None
             "Give vectors instead: encoder: array, path: FILE."
         )
     of = "caption" if space.of == "caption" else "image"
-    stage = Embed(space=name, of=of, encoder=encoder)
+    view = None if space.view is None else View(number=space.view, seed=config.seed)
+    stage = Embed(space=name, of=of, encoder=encoder, view=view)
     plan.add(f"vectors:{name}", stage, samples="samples", scan="scan")
 
 
@@ -221,14 +230,8 @@ def planned_mixers(config: Config) -> dict[str, Mixer]:
 def _plan_mining(
     plan: _Builder, miners: Sequence[PlannedMiner], config: Config, number: int
 ) -> None:
-    calibrated = dict.fromkeys(
-        graph for item in miners if item.miner.wants_thresholds for graph in item.miner.graph_names
-    )
-    for graph in calibrated:
-        sources = {"samples": "samples", "groups": "groups", "graph": f"graph:{graph}"}
-        sources.update(_caption_vectors(config))
-        stage = Calibrate(graph=graph, seed=config.seed)
-        plan.add_map(f"calibrate:{graph}", stage, sources)
+    for name in dict.fromkeys(name for item in miners for name in item.miner.threshold_names):
+        _plan_calibration(plan, name, config)
     for position, item in enumerate(miners):
         sources = _sources(item.id, item.miner, miners[:position], config)
         names, level = item.miner.cluster_names, item.miner.cluster_level
@@ -237,8 +240,8 @@ def _plan_mining(
             _need(name in config.generate, item.id, f"generate: {name}")
             sources[f"assets:{name}"] = f"generate:{name}"
             sources[f"measured:{name}"] = f"measured:{name}"
-        for graph in item.miner.graph_names if item.miner.wants_thresholds else ():
-            sources[f"calibrate:{graph}"] = f"calibrate:{graph}"
+        for score in item.miner.threshold_names:
+            sources[f"calibrate:{score}"] = f"calibrate:{score}"
         for graph in item.miner.graph_names:
             if config.neighbors[graph].correct is not None:
                 sources[f"hubs:{graph}"] = f"hubs:{graph}"
@@ -251,6 +254,19 @@ def _plan_mining(
     for name, mixer in planned_mixers(config).items():
         stage = Mix(mixer=mixer, id=name, seed=config.seed, round=number)
         plan.add_map(f"mix:{name}", stage, _sources(name, mixer, miners, config))
+
+
+def _plan_calibration(plan: _Builder, name: str, config: Config) -> None:
+    """Plan what finds the thresholds of a graph, or of a score over it and some views."""
+    graph, views, aggregate = score_of(name)
+    sources = {"samples": "samples", "groups": "groups", "graph": f"graph:{graph}"}
+    sources.update(_caption_vectors(config))
+    spaces = [
+        space for joined in (graph, *view_graphs(graph, views)) for space in joined.split(">")
+    ]
+    sources |= {f"of:{space}": f"vectors:{space}" for space in spaces if views}
+    stage = Calibrate(graph=graph, views=views, aggregate=aggregate, seed=config.seed)
+    plan.add_map(f"calibrate:{name}", stage, sources)
 
 
 def _sources(

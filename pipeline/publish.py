@@ -15,6 +15,7 @@ from ..manifests.fingerprint import canonical_json, digest, file_digest
 from ..manifests.pairset import FOLDERS, IMAGES, MANIFEST, PEOPLE, PLANS, own_shard
 from ..manifests.schema import FORMAT, ORDER
 from ..manifests.tables import ROW_GROUP_ROWS
+from ..stages.batches.stage import NEGATIVES
 from ..stages.mining.base_mixer import Mixer
 from . import clusters, quality
 from .assets import asset_tables, publish_assets
@@ -65,7 +66,7 @@ def publish(
         "clusters": clusters.described(config, done),
         "cluster_id": level.to_json() if level else None,
         "mask_schedules": clusters.mask_schedules(named, done),
-        "thresholds": quality.thresholds(config, done),
+        "thresholds": quality.thresholds(done),
         "quality": quality.quality(done),
         "mask_groups": list(config.mask_groups),
         "loss": config.loss.block(),
@@ -222,6 +223,9 @@ def _plans(config: Config, done: Mapping[str, Artifact], links: _Links) -> list[
             "pairs_left_out": facts["pairs_left_out"],
             "facts": facts["planner"],
         }
+        for _, _, path, record in _files(artifact, NEGATIVES):
+            file = links.add(path, f"{PLANS}/{item.id}.{NEGATIVES}", record)
+            entry["negatives"] = {**file, "count": item.planner.drawn_negatives}
         found.append(entry)
     return found
 

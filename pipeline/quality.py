@@ -63,13 +63,12 @@ def _is_corrected(done: Done, node: str, graph: str) -> bool:
     )
 
 
-def thresholds(config: Config, done: Done) -> dict[str, Any]:
-    """Return the calibration of each graph that a miner asked one for."""
+def thresholds(done: Done) -> dict[str, Any]:
+    """Return the calibration of each graph, or score over views, that a miner asked one for."""
     found = {}
-    for graph in config.neighbors:
-        artifact = done.get(f"calibrate:{graph}")
-        if artifact is not None:
-            found[graph] = dict(artifact.receipts[0].facts)
+    for name, artifact in done.items():
+        if name.startswith("calibrate:"):
+            found[name.removeprefix("calibrate:")] = dict(artifact.receipts[0].facts)
     return found
 
 

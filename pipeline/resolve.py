@@ -16,6 +16,7 @@ from typing import Any
 from ..manifests import storage
 from ..manifests.errors import ConfigError, UsageError
 from ..manifests.losses import DEFAULT as DEFAULT_LOSS
+from ..manifests.views import view_graphs, view_of
 from ..stages import registry
 from ..stages.embed.base import Encoder
 from . import yaml_file
@@ -28,6 +29,8 @@ RECIPES = "curate.pipeline.recipes"
 DEFAULT_RECIPE = "default"
 DEFAULT_ENCODER = "open_clip"
 DEFAULT_GRAPH = "image>image"
+DEFAULT_K = 10
+"""Neighbours that a miner over views looks at where it does not say (`topk_threshold`)."""
 LISTS = (*MINERS, "synthetic")
 """Sections of the config that are lists of components; those of several recipes are joined."""
 _GRAPH = re.compile(r"[^>\s]+>[^>\s]+")
@@ -72,6 +75,7 @@ def resolve(request: Request) -> Config:
         body["round_of"] = request.round_of
     _spaces(body, request)
     _graphs(body)
+    _views(body)
     keep_groups(body)
     return load(Document(document.name, body, document.lines))
 
@@ -256,7 +260,8 @@ def _replace(spaces: dict[str, Any], chosen: Mapping[str, Any], typed: str) -> N
         array = isinstance(space, dict) and space.get("encoder") == "array"
         of = space.get("of", name) if isinstance(space, dict) else name
         if not array and of in modalities:
-            spaces[name] = {"of": of, **chosen}
+            view = space.get("view") if isinstance(space, dict) else None
+            spaces[name] = {"of": of, **chosen, **({"view": view} if view else {})}
             replaced = True
     if not replaced:
         raise ConfigError(
@@ -306,8 +311,35 @@ def _graphs(body: dict[str, Any]) -> None:
         for entry in body.get(section) or ():
             for name in _graphs_of(entry):
                 graphs.setdefault(name, {})
+    for name, k in _graphs_of_views(body).items():
+        graphs.setdefault(name, {"k": k})
     if not graphs and "image" in (body.get("spaces") or {}):
         graphs[DEFAULT_GRAPH] = {}
+
+
+def _graphs_of_views(body: Mapping[str, Any]) -> dict[str, int]:
+    """Return the graphs of views that miners ask for by number, and the k that suffices."""
+    found: dict[str, int] = {}
+    for section in MINERS:
+        for entry in body.get(section) or ():
+            given = entry if isinstance(entry, dict) else {}
+            views, k = given.get("views"), given.get("k", DEFAULT_K)
+            if isinstance(views, int) and isinstance(k, int) and 0 < views < 100 and k > 0:
+                for name in view_graphs(str(given.get("space", DEFAULT_GRAPH)), views):
+                    found[name] = max(k, found.get(name, 0))
+    return found
+
+
+def _views(body: dict[str, Any]) -> None:
+    """Add the views of encoded spaces that graphs name: other crops, by the same encoder."""
+    spaces, graphs = body.get("spaces"), body.get("neighbors")
+    if not isinstance(spaces, dict) or not isinstance(graphs, dict):
+        return
+    for name in dict.fromkeys(part for graph in graphs for part in str(graph).split(">")):
+        view = view_of(name)
+        space = spaces.get(view[0]) if view and name not in spaces else None
+        if view and isinstance(space, dict) and space.get("encoder") != "array":
+            spaces[name] = {**space, "view": view[1]}
 
 
 def _graphs_of(entry: Any) -> Iterator[str]:

@@ -50,6 +50,8 @@ class Space(BaseModel):
     """What is embedded: image, caption, or another modality (array only)."""
     encoder: str
     """Name of the encoder; its settings stand beside it."""
+    view: int | None = Field(default=None, ge=1, le=99)
+    """Number of a random crop that is embedded instead of the whole picture; null for that."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,8 +9,9 @@ masked), with cosines s and temperature t:
     C_i  = sum_k exp(s_ik / t) over synthetic negatives
 
 InfoNCE (van den Oord 2018) is the default; SupCon's L_out (Khosla 2020, eq. 2) is "all"; CLOOB's
-InfoLOOB (Fuerst 2022) is "none"; `tau_plus` debiases (DCL, Chuang 2020, eq. 8); `beta` weighs hard
-negatives (HCL, Robinson 2021, eq. 4), with tau_plus in the same formula.
+InfoLOOB (Fuerst 2022) is "none"; `tau_plus` debiases (DCL, Chuang 2020, eq. 8), one number for all
+anchors or a class prior for each; `beta` weighs hard negatives (HCL, Robinson 2021, eq. 4), with
+tau_plus in the same formula.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def contrastive_loss(
     negative_weight: Tensor,
     settings: InfoNce,
     synthetic: Tensor | None = None,
+    tau_plus: Tensor | None = None,
 ) -> Tensor:
     """Return the loss of each anchor.
 
@@ -40,6 +42,7 @@ def contrastive_loss(
         negative_weight: float32 [B, M] >= 0, 0 for what must not be contrasted.
         settings: temperature and the kind of loss.
         synthetic: float32 [B, S] cosines with synthetic negatives, or None.
+        tau_plus: float32 [B] in [0, 1), that of each anchor; None for that of the settings.
 
     Returns:
         float32 [B]; 0 for an anchor without positives, or without any denominator.
@@ -48,17 +51,19 @@ def contrastive_loss(
     pos = (positives / settings.t).masked_fill(~present, -math.inf)
     neg = (negatives / settings.t).masked_fill(~allowed, -math.inf)
     extra = neg[:, :0] if synthetic is None else synthetic / settings.t
-    shift = _shift(pos, neg, extra, settings)
+    debiased = tau_plus is not None or settings.tau_plus > 0
+    shift = _shift(pos, neg, extra, debiased or settings.pos_in_denom != "none")
     share = positive_weight / positive_weight.sum(1, keepdim=True).clamp_min(1e-12)
 
     e_pos, e_neg = (pos - shift).exp(), (neg - shift).exp()
     weights = negative_weight * hardness_weights(neg, allowed, settings.beta)
     b = (weights * e_neg).sum(1, keepdim=True)
-    if settings.tau_plus > 0:
+    if debiased:
+        tau = settings.tau_plus if tau_plus is None else tau_plus[:, None]
         count = allowed.sum(1, keepdim=True)
-        kappa = count * settings.tau_plus * (share * e_pos).sum(1, keepdim=True)
+        kappa = count * tau * (share * e_pos).sum(1, keepdim=True)
         floor = count * (-1 / settings.t - shift).exp()
-        b = torch.maximum((b - kappa) / (1 - settings.tau_plus), floor)
+        b = torch.maximum((b - kappa) / (1 - tau), floor)
     c = (extra - shift).exp().sum(1, keepdim=True)
     denominator = _own(e_pos, settings.pos_in_denom) + b + c
 
@@ -88,10 +93,10 @@ def hardness_weights(logits: Tensor, allowed: Tensor, beta: float) -> Tensor:
     return weights / (weights.sum(1, keepdim=True) / count).clamp_min(1e-30)
 
 
-def _shift(pos: Tensor, neg: Tensor, extra: Tensor, settings: InfoNce) -> Tensor:
+def _shift(pos: Tensor, neg: Tensor, extra: Tensor, with_positives: bool) -> Tensor:
     # The largest logit that is exponentiated, taken out so that a small t cannot overflow.
     summed = [neg, extra]
-    if settings.pos_in_denom != "none" or settings.tau_plus > 0:
+    if with_positives:
         summed.append(pos)
     joined = torch.cat(summed, 1).detach()
     if not joined.shape[1]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .base import Loss, refused
-from .modalities import Avid, Clip, Cloob, Cluster, Soft
+from .modalities import Avid, Clip, Cloob, Cluster, Helip, Soft
 from .negatives import Adco, Bcl, Clsp, InfoNce, Moco, Triplet, Unremix
 from .neighbours import All4One, Msf, Nnclr
 from .views import BarlowTwins, Byol, Cpc, Dino, Simsiam, Swav, Vicreg
@@ -27,7 +27,7 @@ KINDS: Mapping[str, type[Loss]] = {
     settings.kind: settings
     for settings in (
         InfoNce, Bcl, Unremix, Moco, Adco, Byol, Simsiam, Msf, Nnclr, All4One, Clsp,
-        BarlowTwins, Vicreg, Dino, Swav, Cpc, Triplet, Clip, Cloob, Avid, Cluster, Soft,
+        BarlowTwins, Vicreg, Dino, Swav, Cpc, Triplet, Clip, Helip, Cloob, Avid, Cluster, Soft,
     )
 }  # fmt: skip
 """Settings by kind."""

@@ -24,6 +24,23 @@ class Clip(Loss):
 
 
 @dataclass(frozen=True)
+class Helip(Loss):
+    """CLIP over the batch and its listed hard pairs, and a margin between these and the rest.
+
+    Attributes:
+        t: temperature at the start.
+        least_t: the temperature never falls below it.
+        margin: weight (gamma) of the margin loss.
+    """
+
+    kind: ClassVar[str] = "helip"
+
+    t: float = positive(0.07)
+    least_t: float = positive(0.01)
+    margin: float = within(1.0, ge=0)
+
+
+@dataclass(frozen=True)
 class Cloob(Loss):
     """InfoLOOB of images and captions after Hopfield retrieval.
 

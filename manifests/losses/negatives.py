@@ -19,6 +19,8 @@ class InfoNce(Loss):
         beta: concentration on hard negatives; multiplies s / t, not s.
         mixes: recipes of synthetic negatives that an anchor draws each time, if it has any.
         warmup: share of the training, 0..1, before synthetic negatives have a part.
+        tau_column: column of `samples` (label, cluster_id) whose shares are the tau_plus of each
+            anchor; those without a value keep `tau_plus`. "" for one number.
     """
 
     kind: ClassVar[str] = "infonce"
@@ -29,6 +31,7 @@ class InfoNce(Loss):
     beta: float = within(0.0, ge=0)
     mixes: int = within(16, ge=0)
     warmup: float = share(0.0)
+    tau_column: str = within("")
 
     @property
     def recipes(self) -> int:

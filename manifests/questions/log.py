@@ -23,8 +23,20 @@ from ..pairset import QUESTIONS
 from ..people import ANSWERED, ANSWERS, OPEN, WITHDRAWN, Answers, Pair, pair_of, records
 
 Record = Mapping[str, Any]
-"""One line: key_a, key_b, and of what is known: score, similarity, round, status, answer, oracle,
-ts (time of writing, UTC, ISO 8601)."""
+"""One line: the fields of `FIELDS`; only the two keys must be there, and an answer in an answer."""
+FIELDS: Mapping[str, str] = {
+    "key_a": "Key of one of the two samples.",
+    "key_b": "Key of the other.",
+    "score": "Chance that the two show the same when the question was asked, 0..1.",
+    "similarity": "Their cosine.",
+    "round": "Round of asking, from 0; an answer has that of its question.",
+    "status": "open (a question), answered (also where it is missing), or withdrawn: this oracle "
+    "takes back what it said of the pair.",
+    "answer": "yes (the same), no (different), unsure; null in other lines.",
+    "oracle": "Who answered.",
+    "ts": "When the line was written: UTC, ISO 8601.",
+}
+"""What each field of a line means."""
 
 
 @dataclass(frozen=True)

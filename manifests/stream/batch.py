@@ -15,8 +15,9 @@ from ..schema import NO_ID
 from .columns import Columns
 from .extras import Mixes, allowed, draw_assets, draw_mixes
 from .picks import draw_start, pick_negatives, pick_positives
+from .planned import PlannedNegatives
 from .schedules import accepted_groups
-from .together import empty_batch, together
+from .together import together
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class PairBatch:
             last of them may be zeros, which no index names, with sample_id and groups -1.
         anchor: int64 [B], place in `images`; -1 where `valid` is false for want of the anchor.
         positive: int64 [B, P + assets], places in `images`.
-        negative: int64 [B, K], places in `images`.
+        negative: int64 [B, K + h], places in `images`; h is of negatives that a plan drew.
         positive_weight: float32 [B, P + assets]; a drawn asset weighs what the row's other
             positives weigh on average.
-        negative_weight: float32 [B, K].
+        negative_weight: float32 [B, K + h].
         fn_ids: int64 [B, F], sample ids (not places) never to be contrasted with the anchor;
             where some positives of a pair were picked, the others stand behind them.
         sample_id: int64 [U]; of a generated picture -2 - asset_id, of padding -1.
@@ -144,6 +145,7 @@ class Settings:
         positives: positives of a pair that are picked by weight; None for all.
         negatives: negatives of a pair that are picked evenly; None for all.
         pad_to: number of images is filled up to a multiple of this.
+        planned: negatives that the plan drew for its pairs; they weigh 1 each.
     """
 
     captions: bool = False
@@ -153,6 +155,7 @@ class Settings:
     positives: int | None = None
     negatives: int | None = None
     pad_to: int = 1
+    planned: PlannedNegatives | None = None
 
 
 _PLAIN = Settings()
@@ -220,6 +223,11 @@ def compose(
         uniform = draw_uniform(settings.seed, rows, f"negative/{epoch}", settings.negatives)
         picked = pick_negatives(lists["negative"], weights["negative"], uniform)
         lists["negative"], weights["negative"] = picked
+    if settings.planned is not None:
+        drawn = settings.planned.rows(rows)
+        lists["negative"] = np.concatenate([lists["negative"], drawn], axis=1)
+        own = np.ones(drawn.shape, weights["negative"].dtype)
+        weights["negative"] = np.concatenate([weights["negative"], own], axis=1)
     if settings.assets and columns.samples is not None:
         drawn = draw_assets(columns.arrays, rows, settings.assets, settings.seed, epoch, progress)
         lists["asset"] = np.where(drawn == NO_ID, NO_ID, columns.samples + drawn)
@@ -297,13 +305,14 @@ def complete(
     }
     soft = ("soft_ids", "soft_targets")
     arrays |= {name: columns[name][rows] for name in soft if name in columns.arrays}
+    tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return PairBatch(
         images=stacked,
         bad_images=int((~read).sum()),
         assets=asset.shape[1],
         mixes=None if plan.mixes is None else _mixes(columns, plan.mixes, places),
         **(_texts(columns, good, padding, rows) if settings.captions else {}),
-        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        **tensors,
     )
 
 
@@ -319,7 +328,7 @@ def _stack(images: list[Tensor], multiple: int) -> Tensor:
     many = -(-len(images) // multiple) * multiple
     if many == len(images):
         return together(images)
-    out = empty_batch(images[0], many)
+    out = images[0].new_empty(many, *images[0].shape)
     torch.stack(images, out=out[: len(images)])
     out[len(images) :] = 0
     return out

@@ -18,7 +18,7 @@ from .budget import FailureBudget
 from .columns import Columns
 from .payloads import Payloads, Reading
 from .store import ImageStore
-from .together import write_together
+from .together import Buffers, write_together
 from .transform import Transform
 
 _LOG = logging.getLogger("curate.stream")
@@ -48,6 +48,7 @@ class ImageSource:
         self._decoded_px: int | None = getattr(transform, "decoded_px", None)
         self._payloads = Payloads(pairset, columns.shards, self._store)
         self._expected: dict[bytes, Reading] = {}
+        self._buffers = Buffers()
         self._process = os.getpid()
 
     @property
@@ -80,7 +81,7 @@ class ImageSource:
                 self._one(sample, reading, at, draw, budget)
                 for at, (sample, draw) in enumerate(zip(ids.tolist(), draws.tolist(), strict=True))
             )
-            return write_together(images, len(ids))
+            return write_together(images, len(ids), self._buffers)
         finally:
             reading.close()
 

@@ -7,8 +7,13 @@ of i and i none of j.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+_DENSE = 16
+"""A group column with more than a share of 1 / 16 of all pairs is compared, not listed."""
 
 
 def false_negative_mask(
@@ -24,7 +29,8 @@ def false_negative_mask(
     They must not when the member is the anchor itself, one of its positives, one of its listed
     false negatives, or shares a mask group with it; and never with an empty place (id -1).
 
-    Time is O(M log M + B (F + P) log M + B M), memory two bool [B, M].
+    Time is O(M log M + B (F + P + C) log M + B M), memory at most three bool [B, M]; all but the
+    filling of the mask is small where groups are.
 
     Args:
         fn_ids: int64 [B, F] sample ids, -1 padding; `PairBatch.fn_ids`.
@@ -37,13 +43,16 @@ def false_negative_mask(
     Returns:
         bool [B, M], True where the member must not be a negative of the anchor.
     """
-    mask = _listed(_banned(fn_ids, anchor_ids, positive_ids), gathered_ids)
-    mask |= (gathered_ids < 0)[None, :]
-    left = anchor_groups[:, None] if anchor_groups.ndim == 1 else anchor_groups
-    right = gathered_groups[:, None] if gathered_groups.ndim == 1 else gathered_groups
-    for column in range(left.shape[1]):
-        equal = left[:, column, None] == right[None, :, column]
-        mask |= equal & (left[:, column, None] >= 0)
+    mask = (gathered_ids < 0)[None, :].repeat(len(fn_ids), 1)
+    flat = mask.view(-1)
+    lists = _banned(fn_ids, anchor_ids, positive_ids)
+    flat[_Matches.of(lists, gathered_ids).keys(len(gathered_ids))] = True
+    for left, right in _columns(anchor_groups, gathered_groups):
+        found = _Matches.of(left[:, None], right)
+        if int(found.times.sum()) * _DENSE < mask.numel():
+            flat[found.keys(len(gathered_ids))] = True
+        else:
+            mask |= (left[:, None] == right[None, :]) & (left >= 0)[:, None]
     return mask
 
 
@@ -78,17 +87,13 @@ def false_negative_pairs(
     Returns:
         int64 [2, n]: rows 0..B-1 and members 0..M-1, by row and then member, each pair once.
     """
+    many = len(gathered_ids)
     lists = _banned(fn_ids, anchor_ids, positive_ids)
-    left = anchor_groups[:, None] if anchor_groups.ndim == 1 else anchor_groups
-    right = gathered_groups[:, None] if gathered_groups.ndim == 1 else gathered_groups
-    many = max(len(gathered_ids), 1)
-    keys = [_matches(lists, gathered_ids, many)]
-    keys += [
-        _matches(left[:, [column]], right[:, column].contiguous(), many)
-        for column in range(left.shape[1])
-    ]
+    keys = [_Matches.of(lists, gathered_ids).keys(many)]
+    for left, right in _columns(anchor_groups, gathered_groups):
+        keys.append(_Matches.of(left[:, None], right).keys(many))
     found = torch.unique(torch.cat(keys))
-    rows, members = torch.div(found, many, rounding_mode="floor"), found % many
+    rows, members = torch.div(found, max(many, 1), rounding_mode="floor"), found % max(many, 1)
     known = gathered_ids[members] >= 0
     return torch.stack([rows[known], members[known]])
 
@@ -98,27 +103,41 @@ def _banned(fn_ids: Tensor, anchor_ids: Tensor, positive_ids: Tensor | None) -> 
     return torch.cat(known, dim=1)
 
 
-def _matches(lists: Tensor, values: Tensor, many: int) -> Tensor:
-    """Return i * many + j for each entry of lists [B, E] at i that is >= 0 and equals values[j]."""
-    ordered, order = torch.sort(values)
-    flat = lists.flatten()
-    first = torch.searchsorted(ordered, flat)
-    times = torch.searchsorted(ordered, flat, right=True) - first
-    times = torch.where(flat >= 0, times, 0)
-    entry = torch.repeat_interleave(times)
-    before = times.cumsum(0) - times
-    at = torch.arange(len(entry), device=entry.device) - before[entry] + first[entry]
-    return torch.div(entry, max(lists.shape[1], 1), rounding_mode="floor") * many + order[at]
+def _columns(left: Tensor, right: Tensor) -> list[tuple[Tensor, Tensor]]:
+    lefts = left[:, None] if left.ndim == 1 else left
+    rights = right[:, None] if right.ndim == 1 else right
+    return [(lefts[:, at].contiguous(), rights[:, at].contiguous()) for at in range(lefts.shape[1])]
 
 
-def _listed(lists: Tensor, ids: Tensor) -> Tensor:
-    """Say for lists [B, E] and ids [M] whether ids[j] stands in lists[i]: bool [B, M]."""
-    known, inverse = torch.unique(ids, return_inverse=True)
-    if not len(known):
-        return torch.zeros(len(lists), 0, dtype=torch.bool, device=ids.device)
-    place = torch.searchsorted(known, lists.contiguous()).clamp_(max=len(known) - 1)
-    nowhere = len(known)
-    place = torch.where((known[place] == lists) & (lists >= 0), place, nowhere)
-    found = torch.zeros(len(lists), nowhere + 1, dtype=torch.bool, device=ids.device)
-    found.scatter_(1, place, True)
-    return found[:, inverse]
+@dataclass(frozen=True)
+class _Matches:
+    """Which values stand in which lists: the sorted values, and each entry's span among them.
+
+    Attributes:
+        width: entries E of a list.
+        order: int64 [M], the values in ascending order.
+        first: int64 [B E], where the values equal to an entry start in `order`.
+        times: int64 [B E], how many they are; 0 for entries below 0.
+    """
+
+    width: int
+    order: Tensor
+    first: Tensor
+    times: Tensor
+
+    @classmethod
+    def of(cls, lists: Tensor, values: Tensor) -> _Matches:
+        """Look for the entries of lists int64 [B, E] among values int64 [M]."""
+        ordered, order = torch.sort(values)
+        flat = lists.flatten()
+        first = torch.searchsorted(ordered, flat)
+        times = torch.searchsorted(ordered, flat, right=True) - first
+        return cls(lists.shape[1], order, first, torch.where(flat >= 0, times, 0))
+
+    def keys(self, many: int) -> Tensor:
+        """Return i * many + j for each entry of list i that equals value j."""
+        entry = torch.repeat_interleave(self.times)
+        before = self.times.cumsum(0) - self.times
+        at = torch.arange(len(entry), device=entry.device) - before[entry] + self.first[entry]
+        row = torch.div(entry, max(self.width, 1), rounding_mode="floor")
+        return row * many + self.order[at]

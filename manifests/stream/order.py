@@ -141,7 +141,7 @@ class ClusterOrder(Order):
     def _cuts(self) -> tuple[np.ndarray, np.ndarray]:
         """Runs, and left-over rows, of the clusters before each and of all, int64 [C + 1] each."""
         runs, left = np.divmod(np.diff(self.starts), self.size)
-        return tuple(np.concatenate([[0], np.cumsum(each)]) for each in (runs, left))
+        return np.concatenate([[0], np.cumsum(runs)]), np.concatenate([[0], np.cumsum(left)])
 
     def ordinals(self, positions: np.ndarray) -> np.ndarray:
         """Return int64 ordinals, any shape; see `Order.ordinals`."""

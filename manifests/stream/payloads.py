@@ -22,6 +22,9 @@ from .remote import RemoteReader, in_daemon
 from .shard_cache import CachedShard, Lease, ShardCache, WrongBytes
 from .store import ImageStore
 
+_NEAR_GAP = 16 << 10
+"""Bytes between two images of this machine that are read along: four pages."""
+
 
 class Payloads:
     """Reads payloads; a forked process opens its own files and connections.
@@ -105,13 +108,23 @@ class Reading:
     ) -> None:
         self._from = payloads
         self._shard, self._offset, self._size = shard, offset, size
+        self._places = list(zip(shard.tolist(), offset.tolist(), size.tolist(), strict=True))
         self._stop = threading.Event()
         self._leases: dict[int, Lease] = {}
         self._failed: dict[int, OSError] = {}
         self._requests: list[Future[bytes] | None] = []
-        far = np.flatnonzero(payloads.is_remote[shard])
+        is_far = payloads.is_remote[shard]
+        far, near = np.flatnonzero(is_far), np.flatnonzero(~is_far & (size > 0))
+        self._announce(near)
         # Fetching a shard may take minutes, so the caller is left to decode what it has.
         self._ready = in_daemon(partial(self._ask, far)) if len(far) else None
+
+    def _announce(self, near: np.ndarray) -> None:
+        # From a cold disk all images of a batch come at once, while the first are decoded.
+        places = (self._shard[near], self._offset[near], self._size[near])
+        ranges = coalesce(*places, _NEAR_GAP, 1 << 40)
+        for code, start, stop in zip(ranges.shard, ranges.start, ranges.stop, strict=True):
+            self._from._local.expect(self._from.urls[int(code)], int(start), int(stop - start))
 
     def get(self, at: int) -> bytes:
         """Return payload `at`, waiting until it is here.
@@ -121,12 +134,11 @@ class Reading:
             EOFError: its shard ends before it.
             DataError: no package for its protocol is installed.
         """
-        code, offset, size = (int(a[at]) for a in (self._shard, self._offset, self._size))
+        code, offset, size = self._places[at]
         url = self._from.urls[code]
-        if not self._from.is_remote[code]:
+        if self._ready is None or not self._from.is_remote[code]:
             return self._from._local.read(url, offset, size)
-        if self._ready is not None:
-            self._ready.result()
+        self._ready.result()
         if code in self._failed:
             raise self._failed[code]
         lease = self._leases.get(code)

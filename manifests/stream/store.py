@@ -50,7 +50,7 @@ class ImageStore:
     base: str | None = None
     cache: str | Path | None = None
     cache_bytes: int = 100 << 30
-    gap: int = 256 << 10
+    gap: int = 64 << 10
     range_bytes: int = 8 << 20
     requests: int = 32
     tries: int = 4

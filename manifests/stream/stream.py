@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from .images import ImageSource, check_has_images
 from .iterate import Batches
 from .order import Order
 from .place import Place
+from .planned import PlannedNegatives
 from .replace import Replacement
 from .settings import StreamSettings
 from .shuffle import Mixing, mixing
@@ -65,6 +67,7 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
     def __post_init__(self) -> None:
         self.pairset = Pairset.open(self.root)
         self._planned: np.ndarray | None = None
+        self._negatives: PlannedNegatives | None = None
         if self.plan is not None and self.order == "plan":
             self._take_plan(self.plan)
         self.check()
@@ -177,7 +180,9 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
         return complete(self.columns, plan, images, self._held(), replaced)
 
     def _held(self) -> Settings:
-        return self.held(self.pairset.counts.get("A", 0))
+        if self.plan is not None and self.order == "plan" and self._negatives is None:
+            self._negatives = PlannedNegatives.of(self.pairset, self.plan)
+        return changed(self.held(self.pairset.counts.get("A", 0)), planned=self._negatives)
 
     def _maker(
         self, order: Order, number: int
@@ -340,5 +345,5 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
     def __getstate__(self) -> dict[str, Any]:
         # Columns in memory are read anew by a spawned worker, mapped ones are mapped again. The
         # worker cannot ask torch.distributed, so it is told.
-        opened = {"_columns": None, "_images": None, "_planned": None}
+        opened = {"_columns": None, "_images": None, "_planned": None, "_negatives": None}
         return {**self.__dict__, **opened, "_launched": found_ranks() or self._launched}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,13 +11,52 @@ from torch import Tensor
 
 from ..errors import StreamError
 
+_FREE = 2  # the list of buffers, and the question itself
 
-def write_together(images: Iterable[Tensor | None], count: int) -> list[Tensor | None]:
+
+class Buffers:
+    """Memory of batches, taken again when nobody holds a batch in it any more.
+
+    A batch of 224 px is hundreds of megabytes, which the allocator gives back to the system at
+    once and gets anew, page by page, for the next one: that costs several times what writing the
+    images costs. So the last few stay here. numpy owns them, and a tensor over a numpy array
+    holds a reference to it for as long as its storage lives: an array that has no other reference
+    is free.
+
+    Args:
+        most: buffers that are kept.
+    """
+
+    def __init__(self, most: int = 3) -> None:
+        self._held: list[np.ndarray] = []
+        self._most = most
+
+    def take(self, image: Tensor, count: int) -> Tensor:
+        """Return [count, ...] for images like one, on the CPU; its bytes are not set."""
+        need = count * image.numel() * image.element_size()
+        free = [at for at in range(len(self._held)) if sys.getrefcount(self._held[at]) <= _FREE]
+        large = [at for at in free if self._held[at].nbytes >= need]
+        if large:
+            held = self._held[min(large, key=lambda at: self._held[at].nbytes)]
+        else:
+            # The next batch may have some images more.
+            held = np.empty(need + need // 8, np.uint8)
+            small = set(free)
+            kept = [array for at, array in enumerate(self._held) if at not in small]
+            self._held = [*kept, held][-self._most :]
+        shaped = held[:need].view(image.numpy().dtype).reshape(count, *image.shape)
+        return torch.from_numpy(shaped)
+
+
+def write_together(
+    images: Iterable[Tensor | None], count: int, buffers: Buffers | None = None
+) -> list[Tensor | None]:
     """Copy images, as they come, one behind the other into one tensor; None stays None.
 
     Args:
         images: of one shape and type each.
         count: how many come at most.
+        buffers: whose memory is taken; None: new memory.
 
     Returns:
         views of the tensor's rows.
@@ -32,7 +72,7 @@ def write_together(images: Iterable[Tensor | None], count: int) -> list[Tensor |
             found.append(None)
             continue
         if out is None:
-            out = empty_batch(image, count)
+            out = (buffers or Buffers()).take(image, count)
         if image.shape != out.shape[1:]:
             raise StreamError(
                 f"transform returned {tuple(image.shape)} after {tuple(out.shape[1:])}: every "
@@ -42,15 +82,6 @@ def write_together(images: Iterable[Tensor | None], count: int) -> list[Tensor |
         found.append(out[kept])
         kept += 1
     return found
-
-
-def empty_batch(image: Tensor, count: int) -> Tensor:
-    """Return [count, ...] for images like one, on the CPU, its bytes not set.
-
-    numpy asks for huge pages for what is large and torch does not: first touching a batch of 224 px
-    in pages of 4 kB costs five times what writing it costs.
-    """
-    return torch.from_numpy(np.empty((count, *image.shape), image.numpy().dtype))
 
 
 def together(images: Sequence[Tensor]) -> Tensor:

@@ -39,7 +39,8 @@ def verify(
 
     Bounded memory: 45 bytes a sample (keys, groups, splits, one selector's verdicts), 24 a level of
     clusters, one row group of a table, and the edges of 2048 anchors; where there are plans of
-    batches, 30 bytes a pair besides.
+    batches, 30 bytes a pair besides; where samples are selected by clusters, 24 bytes a sample and
+    the vectors of two blocks of 2048 (dbp: and the centres of all clusters).
 
     Args:
         root: the folder with `manifest.json`.

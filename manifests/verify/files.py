@@ -95,7 +95,9 @@ def _listed_files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     yield from (("images", entry) for entry in manifest["images"])
     for item in manifest.get("assets", {}).values():
         yield from (("assets", entry) for entry in (*item["shards"], *item["vectors"]))
-    yield from ((f"plans/{entry['name']}", entry) for entry in manifest.get("plans", ()))
+    for entry in manifest.get("plans", ()):
+        drawn = [entry["negatives"]] if "negatives" in entry else []
+        yield from ((f"plans/{entry['name']}", file) for file in (entry, *drawn))
     yield from (("documents", entry) for entry in manifest.get("documents", ()))
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ..codes import encode
 from ..schema import NO_ID, list_matrix
 from .context import Context
+from .planned import check_negatives
 
 _BATCHES = 256
 """Batches that are looked at together."""
@@ -29,6 +30,7 @@ def check_plans(context: Context) -> None:
         if _has_its_shape(context, name, entry, batches) and _check_members(
             context, name, entry, batches
         ):
+            check_negatives(context, name, entry, batches)
             own = _RULES.get(entry["planner"])
             if own:
                 own(context, name, entry, batches)

@@ -24,7 +24,7 @@ _COLUMNS = ["sample_id", "selector", "score", "kept", "reason", "witness"]
 def check_selection(context: Context) -> None:
     """Check the table and the rule of each selector, then that only kept samples are used.
 
-    Holds 18 bytes a sample: the verdicts of one selector at a time.
+    Holds 18 bytes a sample, the verdicts of one selector at a time, and what its rule says.
     """
     described = context.pairset.manifest.get(TABLE, [])
     if not described:

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from ..pairset import Pairset
-from ..report.gallery import REASONS, TITLES
+from ..reasons import WORDS, short
+from ..report.gallery import TITLES
 
 LABELS = 1000
 """Labels that are offered, the most frequent first; any other can be typed."""
@@ -32,7 +33,7 @@ def facets(pairset: Pairset) -> dict[str, Any]:
     refused: Counter[str] = Counter()
     for miner in manifest["miners"]:
         refused.update(miner.get("facts", {}).get("refused", {}))
-    reasons = sorted(refused, key=lambda name: (-refused[name], name)) or list(REASONS)
+    reasons = sorted(refused, key=lambda name: (-refused[name], name)) or list(WORDS)
     return {
         "name": _name(manifest["corpus"]["source"]),
         "root": str(pairset.root),
@@ -48,7 +49,7 @@ def facets(pairset: Pairset) -> dict[str, Any]:
         },
         "roles": [[str(role), title] for role, title in TITLES.items()],
         "miners": [[item["id"], item["role"]] for item in manifest["miners"]],
-        "reasons": [[name, REASONS.get(name, name)] for name in reasons],
+        "reasons": [[name, short(name)] for name in reasons],
         "spaces": sorted(manifest["embeddings"]),
         "can_ask": any(item["query"] == item["bank"] for item in manifest["neighbors"].values()),
     }

@@ -21,7 +21,8 @@ def command(out: Path, key: str, as_json: bool) -> None:
     Example:
       curate explain out images/1012212859_01547e3f17
     """
-    from ...manifests.explain import explain, render
+    from ...manifests.explain import explain
+    from ...manifests.explain_text import render
 
     facts = explain(out, key)
     if as_json:

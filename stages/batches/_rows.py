@@ -13,7 +13,7 @@ from ...manifests.artifact import Artifact
 from ...manifests.codes import encode
 from ...manifests.errors import ConfigError, DataError
 from ...manifests.fingerprint import draw_uint64
-from ...manifests.schema import NO_ID
+from ...manifests.schema import NO_ID, list_matrix
 from ...manifests.tables import open_parquet
 from .base import Planner
 
@@ -72,6 +72,18 @@ def rows_of(pairs: Artifact, split: str) -> Iterator[PairRows]:
         mine = encode(table["split"], lambda name: int(name == split)).astype(bool)
         columns = (table[name].to_numpy().astype(np.int64) for name in _COLUMNS[:4])
         yield PairRows(*columns).at(mine)
+
+
+def never_contrasted(pairs: Artifact, rows: PairRows) -> np.ndarray:
+    """Return the positives and false negatives of rows, int64 [n, P + F] sample ids; -1 fill."""
+    parts, first = [], 0
+    for table in _tables(pairs, ["positive_ids", "false_negative_ids"]):
+        low, high = np.searchsorted(rows.pair_id, [first, first + table.num_rows])
+        inside = rows.pair_id[low:high] - first
+        lists = [list_matrix(table[name])[inside] for name in table.column_names]
+        parts.append(np.concatenate(lists, axis=1))
+        first += table.num_rows
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.int64)
 
 
 def _tables(pairs: Artifact, columns: list[str]) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ._links import Links, keys_of
+from ._negatives import with_negatives
 from ._partition import Partition
 from .base import Batches, Planner, Pool
 
@@ -28,11 +29,15 @@ class B3(Planner):
     near-duplicate group, and a row and its first p, never share a group unless nothing else is
     left (`forced`). They may share a batch by chance: the trainer's mask is for those.
 
+    B3++: `negatives` draws h more for each row, Pr(j) proportional to how many rows of its batch
+    have an edge to j (the paper: 5); they are published beside the plan and come with its batches.
+
     Traps: k of the graph must reach p + m. With a block, ranks are those of the whole corpus and
     edges those within the block.
 
-    Memory: 24 bytes a row and rank below p + m. Facts: edges, inside (edges within a group),
-    inside_random (the same of random groups of K), grown (rows with an edge), forced, swaps.
+    Memory: 24 bytes a row and rank below p + m, 16 bytes a row and drawn negative. Facts: edges,
+    inside (edges within a group), inside_random (the same of random groups of K), grown (rows with
+    an edge), forced, swaps, rows_short_of_negatives.
     """
 
     paper = "Thirukovalluru et al., Breaking the Batch Barrier (B3) of Contrastive Learning, 2025"
@@ -50,6 +55,8 @@ class B3(Planner):
     """Who makes the first cut."""
     rounds: int = Field(default=2, ge=0)
     """Rounds of swaps."""
+    negatives: int = Field(default=0, ge=0, le=64)
+    """h: negatives that are drawn for each row of a batch, beside those of its pair."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -63,6 +70,11 @@ class B3(Planner):
     def graph_depths(self) -> Mapping[str, int]:
         """The graph, as deep as the window reaches."""
         return {self.graph: self.skip + self.window}
+
+    @property
+    def drawn_negatives(self) -> int:
+        """As `negatives` says."""
+        return self.negatives
 
     def compose(self, pool: Pool) -> Batches:
         """Cut the graph into groups and draw groups into batches."""
@@ -81,8 +93,8 @@ class B3(Planner):
         lot = np.argsort(pool.draws("batches/b3/groups")[: len(groups), 0], kind="stable")
         many = len(groups) * self.group // self.size
         batches = groups[lot][: many * self.size // self.group].reshape(many, self.size)
-        facts = self._facts(links, made, groups, shuffled, swaps)
-        return Batches(batches, facts)
+        found = Batches(batches, self._facts(links, made, groups, shuffled, swaps))
+        return with_negatives(found, pool, links, self.negatives) if self.negatives else found
 
     def _links(self, pool: Pool) -> Links:
         """Return the edges that stand in the window of both their ends."""

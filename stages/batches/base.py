@@ -60,6 +60,8 @@ class Pool:
         columns: by name, int64 [n] codes of the columns that the planner asked for; -1 is none.
         graphs: by name ("image>image").
         vectors: by space name.
+        never: int64 [n, w] sample ids that must not be negatives of each row (its positives and
+            false negatives), -1 fill; only for planners that draw negatives, else None.
         seed: of all draws, which go through `draws`.
     """
 
@@ -68,6 +70,7 @@ class Pool:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     graphs: Mapping[str, Graph] = field(default_factory=dict)
     vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    never: np.ndarray | None = None
     seed: int = 0
 
     def __len__(self) -> int:
@@ -126,10 +129,13 @@ class Batches:
     Attributes:
         places: int64 [batches, size], places in the pool.
         facts: small JSON facts about how it went.
+        negatives: int64 [batches, size, h], places of negatives drawn for each row of a batch,
+            -1 fill; None where none are drawn.
     """
 
     places: np.ndarray
     facts: Mapping[str, Any] = field(default_factory=dict)
+    negatives: np.ndarray | None = None
 
 
 class Planner(Component, abc.ABC):
@@ -172,6 +178,11 @@ class Planner(Component, abc.ABC):
     def repeats(self) -> bool:
         """Whether a row may be used more than once an epoch."""
         return False
+
+    @property
+    def drawn_negatives(self) -> int:
+        """Negatives that are drawn for each row of a batch (h), beside those of its pair."""
+        return 0
 
     @property
     def judge_space(self) -> str | None:

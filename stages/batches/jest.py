@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from ._joint import Joint, Sigmoid, super_size
+from ._joint import Joint, super_size
+from ._losses import KINDS, SCALES, Encoder
 from .base import Batches, Planner, Pool
 
 
@@ -17,15 +17,18 @@ class Jest(Planner):
     Evans et al., "Data curation via joint example selection further accelerates multimodal
     learning" (JEST), 2024, easy-reference: S = -L_ref, with the pairwise sigmoid loss of the
     reference, S_ii the loss of a row's own pair and S_ij that of image i beside text j. From B
-    rows B (1 - f) are drawn in n chunks (`_joint.select`). Fidelity: exact, as the reference is
+    rows B (1 - f) are drawn in n chunks (`_joint.select`). With `loss: softmax` a row's loss beside
+    the chosen ones is the softmax contrastive one, whose negatives are the chosen rows only
+    (`_losses.Softmax`). Fidelity: exact, as the reference is
     frozen. With a reference larger than the learner this is I-ACID (Udandarao et al. 2024).
 
     One batch comes from each super-batch, so an epoch of the plan holds a share 1 - f of the
     rows: that is the selection. Rows without a caption have zero vectors and lose by themselves.
 
     Traps: the first chunk is drawn by exp(S_ii), not by S_ii - min as in a public port. `scale`
-    and `bias` are the reference's own: the defaults are where SigLIP starts; a CLIP model is used
-    with scale 100 and bias -100 x its usual similarity of a matching pair.
+    and `bias` are the reference's own: the defaults are where SigLIP starts, and 100 for softmax;
+    a CLIP model is used with `loss: softmax`, or with scale 100 and bias -100 x its usual
+    similarity of a matching pair.
 
     Memory: 4 KB a row of a super-batch. Facts: super_batch, chunks, score, score_random, z (how
     far the score of chosen batches is from that of random ones of the same super-batch, sigmas).
@@ -42,10 +45,12 @@ class Jest(Planner):
     """f: share of a super-batch that is filtered out."""
     chunks: int = Field(default=16, ge=1)
     """n."""
-    scale: float = Field(default=10.0, gt=0)
-    """Scale of the reference's logits."""
+    loss: Literal["sigmoid", "softmax"] = "sigmoid"
+    """The reference's loss: pairwise sigmoid, or softmax over the rows that are chosen."""
+    scale: float | None = Field(default=None, gt=0)
+    """Scale of the reference's logits; null for 10 (sigmoid) or 100 (softmax)."""
     bias: float = -10.0
-    """Bias of the reference's logits."""
+    """Bias of the reference's logits; softmax knows none."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -59,10 +64,8 @@ class Jest(Planner):
 
     def compose(self, pool: Pool) -> Batches:
         """Choose one batch from each super-batch."""
-        reference = Sigmoid(pool, self.image, self.caption, self.scale, self.bias)
-
-        def score(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-            return -reference.loss(images, texts)
-
+        scale = self.scale or SCALES[self.loss]
+        reference = Encoder(self.image, self.caption, -1, scale, self.bias)
         wide = super_size(self.size, self.filter_ratio, self.chunks)
-        return Batches(*Joint(self.size, wide, self.chunks).compose(pool, score))
+        scores = KINDS[self.loss](pool, [reference])
+        return Batches(*Joint(self.size, wide, self.chunks).compose(pool, scores))

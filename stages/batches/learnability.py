@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from ._joint import Joint, Sigmoid, super_size
+from ._joint import Joint, super_size
+from ._losses import KINDS, SCALES, Encoder
 from .base import Batches, Planner, Pool
 
 
@@ -37,10 +37,12 @@ class Learnability(Planner):
     """f: share of a super-batch that is filtered out."""
     chunks: int = Field(default=16, ge=1)
     """n."""
-    scale: float = Field(default=10.0, gt=0)
-    """Scale of both encoders' logits."""
+    loss: Literal["sigmoid", "softmax"] = "sigmoid"
+    """The encoders' loss: pairwise sigmoid, or softmax over the rows that are chosen."""
+    scale: float | None = Field(default=None, gt=0)
+    """Scale of both encoders' logits; null for 10 (sigmoid) or 100 (softmax)."""
     bias: float = -10.0
-    """Bias of both encoders' logits."""
+    """Bias of both encoders' logits; softmax knows none."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -54,11 +56,11 @@ class Learnability(Planner):
 
     def compose(self, pool: Pool) -> Batches:
         """Choose one batch from each super-batch."""
-        reference = Sigmoid(pool, self.image, self.caption, self.scale, self.bias)
-        learner = Sigmoid(pool, self.learner_image, self.learner_caption, self.scale, self.bias)
-
-        def score(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-            return learner.loss(images, texts) - reference.loss(images, texts)
-
+        scale = self.scale or SCALES[self.loss]
+        encoders = [
+            Encoder(self.learner_image, self.learner_caption, +1, scale, self.bias),
+            Encoder(self.image, self.caption, -1, scale, self.bias),
+        ]
         wide = super_size(self.size, self.filter_ratio, self.chunks)
-        return Batches(*Joint(self.size, wide, self.chunks).compose(pool, score))
+        scores = KINDS[self.loss](pool, encoders)
+        return Batches(*Joint(self.size, wide, self.chunks).compose(pool, scores))

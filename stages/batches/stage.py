@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ...manifests.artifact import Artifact, Output
 from ...manifests.errors import DataError
+from ...manifests.schema import NO_ID
 from ...manifests.vectors import GraphStore, Rows, VectorStore
 from ..base import Inputs, Resources, Stage, Task, Worker
 from ._judge import LABEL, judge
@@ -22,12 +23,15 @@ from ._rows import (
     block_numbers,
     blocks_of,
     column_codes,
+    never_contrasted,
     rows_of,
     split_of,
 )
-from .base import Planner, Pool
+from .base import Batches, Planner, Pool
 
 BASE_BYTES = 700 << 20
+NEGATIVES = "negatives.npy"
+"""File of the negatives that a plan draws."""
 
 
 class Plan(Stage):
@@ -38,8 +42,9 @@ class Plan(Stage):
         samples: for labels and the columns that the planner asks for.
         graph:<graph>, vectors:<space>: what the planner names, and `judge`.
 
-    Files of a part: "npy", int64 [batches, size] of pair_id. Facts: split, rows, size, and what
-    the planner and `_judge` report.
+    Files of a part: "npy", int64 [batches, size] of pair_id; where the planner draws negatives,
+    "negatives.npy", int64 [batches, size, h] of sample_id, -1 fill. Facts: split, rows, size, and
+    what the planner and `_judge` report.
     """
 
     planner: Planner
@@ -69,12 +74,13 @@ class Plan(Stage):
             rows = self._rows(inputs["pairs"], split, task.spec["block"])
             pool = self._pool(inputs, rows)
             if not len(rows):
-                return self._output(rows, np.zeros((0, self.planner.size), np.int64), split, {})
+                empty = np.zeros((0, self.planner.size), np.int64)
+                return self._output(rows, Batches(empty), split, {})
             made = self.planner.compose(pool)
             facts = {**made.facts}
             if len(made.places):
                 facts |= judge(pool, made.places, self.judge)
-            return self._output(rows, made.places, split, facts)
+            return self._output(rows, made, split, facts)
 
         return compose
 
@@ -84,12 +90,15 @@ class Plan(Stage):
         return blocks_of(self.planner, self._seed()).read(pairs, split, block)
 
     def _output(
-        self, rows: PairRows, places: np.ndarray, split: str, facts: Mapping[str, Any]
+        self, rows: PairRows, made: Batches, split: str, facts: Mapping[str, Any]
     ) -> Output:
-        pair_ids = rows.pair_id[places]
+        places = made.places
+        files: dict[str, Any] = {"npy": rows.pair_id[places]}
+        if self.planner.drawn_negatives:
+            files[NEGATIVES] = _ids_of(rows, made, self.planner.drawn_negatives)
         used = len(np.unique(places))
         counts = {"split": split, "rows": len(rows), "used": used, "size": places.shape[1]}
-        return Output(len(places), {"npy": pair_ids}, {**counts, "planner": dict(facts)})
+        return Output(len(places), files, {**counts, "planner": dict(facts)})
 
     def _pool(self, inputs: Inputs, rows: PairRows) -> Pool:
         wanted = dict.fromkeys([LABEL, *self.planner.columns])
@@ -101,6 +110,9 @@ class Plan(Stage):
             columns=columns,
             graphs={name: _graph(inputs, name) for name in self.planner.graph_depths},
             vectors={name: _vectors(inputs, name) for name in spaces},
+            never=(
+                never_contrasted(inputs["pairs"], rows) if self.planner.drawn_negatives else None
+            ),
             seed=self._seed(),
         )
 
@@ -146,21 +158,39 @@ class FinalPlan(Stage):
         """Blocks are mapped and copied one after the other."""
         made = inputs["plan"]
         blocks = [receipt for receipt in made.receipts if receipt.rows]
-        size = blocks[0].facts["size"]
 
         def join(task: Task) -> Output:
             del task
 
-            def write(path: Path) -> None:
-                with path.open("wb") as file:
-                    header = {"descr": "<i8", "fortran_order": False, "shape": (made.rows, size)}
-                    np.lib.format.write_array_header_1_0(file, header)
-                    for receipt in blocks:
-                        made.array(receipt.part).tofile(file)
-
-            return Output(made.rows, {"npy": write}, _together(made))
+            files = {"npy": _joined(made, "npy")}
+            if made.file(blocks[0].part, NEGATIVES).exists():
+                files[NEGATIVES] = _joined(made, NEGATIVES)
+            return Output(made.rows, files, _together(made))
 
         return join
+
+
+def _ids_of(rows: PairRows, made: Batches, count: int) -> np.ndarray:
+    """Return the drawn negatives as sample ids, int64 [batches, size, count]; -1 fill."""
+    if made.negatives is None:
+        return np.zeros((*made.places.shape, count), np.int64)
+    there = made.negatives != NO_ID
+    return np.where(there, rows.anchor_id[np.where(there, made.negatives, 0)], NO_ID)
+
+
+def _joined(made: Artifact, suffix: str) -> Callable[[Path], None]:
+    """Return what writes the arrays of all parts as one; each is mapped and copied."""
+    parts = [receipt.part for receipt in made.receipts if receipt.rows]
+
+    def write(path: Path) -> None:
+        shape = (made.rows, *made.array(parts[0], suffix).shape[1:])
+        with path.open("wb") as file:
+            header = {"descr": "<i8", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                made.array(part, suffix).tofile(file)
+
+    return write
 
 
 def _together(made: Artifact) -> dict[str, Any]:

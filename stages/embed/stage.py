@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 from pydantic import Field
 
 from ...manifests.artifact import Output
@@ -16,6 +17,7 @@ from ...manifests.pictures import Pictures
 from ...manifests.vectors import unit
 from ..base import Inputs, Resources, Runtime, Stage, Task, Worker, task_per_part
 from ._unit import mean_of_runs
+from ._views import View
 from .base import Encoder, LoadedEncoder
 
 _MAX_NAMED = 20
@@ -32,6 +34,8 @@ class Embed(Stage):
     number of workers. They are the same for one `batch` on one kind of device; another batch or
     device moves a vector by about 1e-6 before it is rounded to float16.
 
+    A view embeds another crop of each picture; everything else is as for the whole picture.
+
     Inputs: `samples`, and `scan` for images. File: "npy" float16 [rows, dim]. Facts: dim, missing
     (zero rows), failed (those of them that had an image or a caption).
 
@@ -39,6 +43,7 @@ class Embed(Stage):
         space: name of the space.
         of: what is encoded.
         encoder: the model.
+        view: the crop that is embedded; None for the whole picture.
         batch: images or texts a forward pass; None for what the encoder suggests.
         decode_threads: threads that read and decode ahead; None for 8 beside a GPU, else 1.
     """
@@ -46,6 +51,7 @@ class Embed(Stage):
     space: str
     of: Literal["image", "caption"] = "image"
     encoder: Encoder
+    view: View | None = None
     batch: Annotated[int | None, Runtime(), Field(ge=1)] = None
     decode_threads: Annotated[int | None, Runtime(), Field(ge=1)] = None
 
@@ -67,12 +73,14 @@ class Embed(Stage):
         threads = self.decode_threads or (1 if device == "cpu" else 8)
         pictures = Pictures(inputs["scan"]) if self.of == "image" else None
         first = samples.parts[0] if samples.parts else ""
+        starts = dict(zip(samples.parts, samples.starts(), strict=False))
 
         def run(task: Task) -> Output:
             if pictures is not None:
                 table = samples.table(task.part, ["key", "shard", "offset", "size"])
+                shown = _shown(self.view, int(starts[task.part]))
                 with ThreadPoolExecutor(threads) as pool:
-                    rows, failed = _encode_images(table, loaded, pictures, pool, size)
+                    rows, failed = _encode_images(table, loaded, pictures, pool, size, shown)
             else:
                 table = samples.table(task.part, ["key", "captions"])
                 rows, failed = _encode_captions(table, loaded, size)
@@ -87,12 +95,20 @@ class Embed(Stage):
         return run
 
 
+def _shown(view: View | None, first: int) -> Callable[[Image.Image, int], Image.Image]:
+    """Return what makes the picture to embed of that of a row; `first` is the part's sample 0."""
+    if view is None:
+        return lambda image, row: image
+    return lambda image, row: view.of(image, first + row)
+
+
 def _encode_images(
     table: pa.Table,
     loaded: LoadedEncoder,
     pictures: Pictures,
     pool: ThreadPoolExecutor,
     size: int,
+    shown: Callable[[Image.Image, int], Image.Image],
 ) -> tuple[np.ndarray, dict[str, str]]:
     keys = table["key"].to_pylist()
     places = list(
@@ -103,7 +119,7 @@ def _encode_images(
 
     def prepare(row: int) -> Any:
         image = pictures.read(*places[row])
-        return image if isinstance(image, str) else loaded.prepare_image(image)
+        return image if isinstance(image, str) else loaded.prepare_image(shown(image, row))
 
     out = np.zeros((len(keys), loaded.dim), np.float16)
     for batch, prepared in _ahead(have, size, prepare, pool):

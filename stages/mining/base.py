@@ -88,8 +88,8 @@ class Block:
             anchor's own id).
         false_negatives: taken false negatives with action eliminate or attract.
         negatives: taken negatives of earlier miners.
-        thresholds: calibrated similarity thresholds by graph name, then "attract" / "eliminate"
-            (absent where nothing could be calibrated).
+        thresholds: calibrated similarity thresholds by name of graph (or score), then "attract" /
+            "eliminate" (absent where nothing could be calibrated).
         assets: generated pictures of the anchors, by section of `generate`.
         prepared: what the miner asked for in `preparations`, by the same names.
         captions: all captions of each anchor, for miners that read them.
@@ -229,6 +229,11 @@ class Miner(Component, AssetReader, abc.ABC):
     def wants_thresholds(self) -> bool:
         """Whether the miner reads calibrated thresholds of its graphs."""
         return False
+
+    @property
+    def threshold_names(self) -> Sequence[str]:
+        """Graphs, or scores over views of them, whose calibrated thresholds the miner reads."""
+        return self.graph_names if self.wants_thresholds else ()
 
     @property
     def needs_truth(self) -> bool:

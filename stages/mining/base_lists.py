@@ -13,26 +13,32 @@ from .measure import (
     best_places,
     draw_weighted,
     fill_similarities,
+    joined_scores,
     least_positive,
     similarities_to,
+    union_of_lists,
 )
 from .prepare import Preparation
 from .reciprocal import Encodings, jaccard_distances
+from .templates import Templates
 
 __all__ = [
     "Encodings",
     "HubCuts",
     "Preparation",
+    "Templates",
     "Window",
     "best_places",
     "draw_weighted",
     "fill_similarities",
     "jaccard_distances",
+    "joined_scores",
     "keeps",
     "least_positive",
     "negative_window",
     "ranks_of",
     "similarities_to",
+    "union_of_lists",
 ]
 
 

@@ -16,7 +16,7 @@ class OracleMiner(Miner):
     """A miner of what an oracle answered; a subclass says what a yes or a no becomes."""
 
     answers: str
-    """File of {key_a, key_b, answer, round, oracle}: JSON lines or Parquet."""
+    """File of {key_a, key_b, answer, round, oracle}: JSON lines or Parquet; see `curate ask`."""
     until_round: int | None = Field(default=None, ge=0)
     """Leave out later rounds."""
 

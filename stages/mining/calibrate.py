@@ -8,7 +8,7 @@ isotonic regression; the thresholds are where it reaches 0.9 and 0.5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,11 @@ from ...manifests.artifact import Artifact, Output
 from ...manifests.fingerprint import draw_uint64, draw_uniform
 from ...manifests.schema import NO_ID
 from ...manifests.vectors import GraphStore, Rows, VectorStore
+from ...manifests.views import view_graphs
 from ..base import Inputs, Resources, Stage, Task, Worker
 from .base import Graph, LabelSets
 from .columns import BYTES_A_SAMPLE, Columns
+from .measure import joined_scores, similarities_to
 
 PRECISION = {"attract": 0.9, "eliminate": 0.5}
 """Precision from which a pair is taken for the same thing."""
@@ -56,7 +58,9 @@ class Pairs:
 class Calibrate(Stage):
     """The calibration of one graph: one part with the judged pairs and the fitted precision.
 
-    Inputs: samples, groups, graph, and at most one `vectors:<caption space>`.
+    Inputs: samples, groups, graph, at most one `vectors:<caption space>`, and, with `views`,
+    of:<space> for the spaces of the graph and for the views of its query space: a pair's similarity
+    is then the score that joins those of all views of its anchor.
 
     Facts: attract, eliminate (similarity, or null where never precise enough), truth ("label",
     "caption" or "none"), why (text, when none), curve [[similarity, precision, pairs], ...] in
@@ -64,6 +68,10 @@ class Calibrate(Stage):
     """
 
     graph: str
+    views: int = Field(default=0, ge=0)
+    """Views of the query space that are joined beside the graph's own."""
+    aggregate: Literal["max", "mean"] = "max"
+    """How they are joined."""
     pairs: int = Field(default=10_000, ge=2000)
     """Pairs that are judged."""
     seed: int = Field(default=0, ge=0)
@@ -87,7 +95,7 @@ class Calibrate(Stage):
 
         def calibrate(task: Task) -> Output:
             del task
-            pool = candidate_pairs(graph, columns.count, self.seed)
+            pool = self._scored(candidate_pairs(graph, columns.count, self.seed), inputs)
             agreement = Agreement(None, "there is no caption space")
             if captions is not None:
                 agreement = Agreement.of(captions, self.seed)
@@ -106,6 +114,20 @@ class Calibrate(Stage):
             return Output.of(_table(chosen, precision), **facts)
 
         return calibrate
+
+    def _scored(self, pool: Pairs, inputs: Inputs) -> Pairs:
+        """Return the pairs with the score over all views for their similarity."""
+        if not self.views:
+            return pool
+        scores = [pool.similarities]
+        for graph in view_graphs(self.graph, self.views):
+            query, bank = (
+                VectorStore(name, Rows.of(inputs[f"of:{name}"])) for name in graph.split(">")
+            )
+            found = similarities_to(query, bank, pool.anchors, pool.others[:, None])
+            scores.append(found[:, 0])
+        joined = joined_scores(scores, self.aggregate)
+        return Pairs(pool.anchors, pool.others, joined, pool.same)
 
 
 def _captions(inputs: Inputs) -> VectorStore | None:

@@ -5,7 +5,7 @@ Miners reach them through `mining.base_lists`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -85,6 +85,34 @@ def fill_similarities(
         row_of = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
         found[known] = similarities[row_of[known], rank[known]]
     return found, rank
+
+
+def union_of_lists(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the ids of some lists [A, K] in one, each once in a row, ascending; -1 last."""
+    ids = np.sort(np.concatenate(lists, axis=1), axis=1)
+    ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = NO_ID
+    high = np.iinfo(np.int64).max
+    ids = np.sort(np.where(ids == NO_ID, high, ids), axis=1)
+    return np.where(ids == high, NO_ID, ids)
+
+
+def joined_scores(scores: Sequence[np.ndarray], aggregate: str) -> np.ndarray:
+    """Join similarities of several views of an anchor into one score.
+
+    Args:
+        scores: float32 of one shape each; NaN where a view has no vector.
+        aggregate: "max" or "mean", over the views that have one.
+
+    Returns:
+        float32 of that shape; NaN where no view has a vector.
+    """
+    stacked = np.stack(scores).astype(np.float64)
+    known = ~np.isnan(stacked)
+    if aggregate == "max":
+        found = np.where(known, stacked, -np.inf).max(axis=0)
+    else:
+        found = np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known.any(axis=0), found, np.nan).astype(np.float32)
 
 
 def least_positive(

@@ -100,7 +100,7 @@ class Mine(Stage):
 
     def _thresholds(self, inputs: Inputs) -> Mapping[str, Mapping[str, float]]:
         found = {}
-        for graph in self.miner.graph_names if self.miner.wants_thresholds else ():
+        for graph in self.miner.threshold_names:
             facts = inputs[f"calibrate:{graph}"].receipts[0].facts
             if facts["truth"] == "none" and self.miner.needs_truth:
                 raise DataError(

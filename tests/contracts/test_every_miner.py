@@ -135,6 +135,7 @@ def block_of(vectors, k, anchors=None, classes=4) -> Block:
         "image>image": ListGraph(*lists_of(vectors, group, split, k)),
         "caption>caption": ListGraph(*lists_of(captions, group, split, k)),
     }
+    graphs["image-view1>image-view1"] = graphs["image>caption"] = graphs["caption>caption"]
     ids = graphs["image>image"].ids
     known = label >= 0
     sets = LabelSets(np.concatenate([[0], np.cumsum(known)]), label[known], classes)

@@ -9,7 +9,7 @@ from runs import curate, published, vector_config, vector_corpus
 
 BATCHES = [
     {"planner": "random", "size": 32},
-    {"planner": "b3", "size": 32, "group": 8, "skip": 4, "window": 20},
+    {"planner": "b3", "size": 32, "group": 8, "skip": 4, "window": 20, "negatives": 3},
     {"planner": "gcbs", "size": 32, "depth": 24},
     {"planner": "kmeans", "size": 32, "by": "attr_camera"},
     {"planner": "batchsampler", "size": 32, "candidates": 80, "edges": 8, "overlap": True},

@@ -8,7 +8,8 @@ import pytest
 from tiny_pairset import MAX_RATIO, edit
 
 from curate.manifests.errors import DataError, PairsetError
-from curate.manifests.explain import explain, render
+from curate.manifests.explain import explain
+from curate.manifests.explain_text import render
 
 
 def edges_of(tiny, anchor):

@@ -50,6 +50,14 @@ def test_says_what_is_missing(shards, tmp_path):
         reader.read(str(tmp_path / "no.tar"), 0, 1)
 
 
+def test_what_is_expected_is_only_a_hint(shards, tmp_path):
+    reader = ShardReader()
+    reader.expect(shards[1], 3, 10**6)
+    reader.expect(str(tmp_path / "no.tar"), 0, 1)
+    assert open_files(shards) == 1
+    assert reader.read(shards[1], 3, 2) == b"\x03\x04"
+
+
 def test_threads_share_a_reader_that_closes_files_all_the_time(shards):
     reader = ShardReader(max_open=1)
     asked = [(number, offset) for offset in range(90) for number in range(6)]

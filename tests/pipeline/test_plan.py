@@ -140,3 +140,11 @@ def test_planners_get_what_they_name_and_a_space_to_be_judged_in(path):
     assert set(nodes["plan:random"].sources) == judged
     assert set(nodes["plan:gcbs"].sources) == {*judged, "graph:image>image"}
     assert nodes["plan:random"].sources["pairs"] == "final_pairs"
+
+
+def test_a_view_of_given_vectors_is_refused(path):
+    spaces = json.loads(path.read_text())["spaces"]
+    spaces["image"]["view"] = 2
+    config = config_of(path, spaces=spaces)
+    with pytest.raises(ConfigError, match="a view is a crop of a picture"):
+        nodes_of(config)

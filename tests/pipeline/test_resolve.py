@@ -204,3 +204,56 @@ def test_every_recipe_is_complete_and_runs_through_the_config(name, corpus, said
 
 def test_the_book_lists_all():
     assert [entry["name"] for entry in book()] == recipe_names()
+
+
+def test_views_of_a_miner_become_spaces_and_graphs(corpus):
+    request = Request(
+        corpus,
+        recipes=["fnc-eliminate"],
+        sets=["false_negatives.0.views=2", "false_negatives.0.k=12"],
+        encoder="builtin",
+    )
+    config = resolve(request)
+    assert [(name, config.spaces[name].view) for name in config.spaces] == [
+        *(("image", None), ("caption", None), ("image-view1", 1), ("image-view2", 2)),
+    ]
+    assert {name: graph.k for name, graph in config.neighbors.items()} == {
+        "image>image": 64,
+        "image-view1>image": 12,
+        "image-view2>image": 12,
+    }
+
+
+def test_a_named_view_is_made_of_its_space_and_keeps_its_crop(corpus, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"corpus: {{source: '{corpus}'}}\n"
+        "spaces: {image: {of: image, encoder: onnx, path: a.onnx},\n"
+        "         image-view2: {of: image, encoder: onnx, path: a.onnx, view: 5}}\n"
+        "neighbors: {'image-view1>image-view1': {k: 8}, 'image-view2>image': {k: 8}}\n"
+        "positives: [{miner: self_aug}]\n"
+    )
+    config = resolve(Request(str(path)))
+    assert config.spaces["image-view1"].settings == {"path": "a.onnx"}
+    assert config.spaces["image-view1"].view == 1
+    assert config.spaces["image-view2"].view == 5
+    config = resolve(Request(str(path), encoder="builtin"))
+    assert {name: space.encoder for name, space in config.spaces.items()} == dict.fromkeys(
+        ("image", "image-view1", "image-view2"), "builtin"
+    )
+    assert config.spaces["image-view2"].view == 5
+
+
+def test_views_of_given_vectors_must_be_given_too(corpus, tmp_path):
+    np.save(tmp_path / "v.npy", np.eye(4, dtype=np.float32))
+    request = Request(
+        corpus,
+        recipes=["fnc-eliminate"],
+        sets=["false_negatives.0.views=1"],
+        embeddings=[f"image={tmp_path / 'v.npy'}"],
+    )
+    with pytest.raises(ConfigError, match="--embeddings image-view1=FILE"):
+        resolve(request)
+    given = [*request.embeddings, f"image-view1={tmp_path / 'v.npy'}"]
+    config = resolve(Request(corpus, recipes=request.recipes, sets=request.sets, embeddings=given))
+    assert config.spaces["image-view1"].encoder == "array"

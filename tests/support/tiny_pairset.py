@@ -655,7 +655,10 @@ def edit(root, table, file=0):
 
 
 def add_plan(root, members, name="random", planner="random", split="train", **changes):
-    """Write a plan (pair_ids [batches, size]) and list it; `changes` go into its entry."""
+    """Write a plan (pair_ids [batches, size]) and list it; `changes` go into its entry.
+
+    With `negatives` (sample ids [batches, size, h]) it has drawn those.
+    """
     root = Path(root)
     (root / "plans").mkdir(exist_ok=True)
     batches = np.asarray(members, np.int64)
@@ -681,6 +684,11 @@ def add_plan(root, members, name="random", planner="random", split="train", **ch
             "facts": {},
         }
         entry["settings"] |= changes.pop("settings", {})
+        drawn = changes.pop("negatives", None)
+        if drawn is not None:
+            file = f"plans/{name}.negatives.npy"
+            np.save(root / file, np.asarray(drawn, np.int64))
+            entry["negatives"] = {**_entry(root, file), "count": np.shape(drawn)[2]}
         manifest["plans"] = [*manifest.get("plans", []), {**entry, **changes}]
 
 

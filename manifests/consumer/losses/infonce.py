@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import UsageError
 from ...losses import InfoNce
 from ..generic import contrastive_loss
 from ..model import ContrastiveModel
@@ -25,6 +26,8 @@ class Head(base.Head):
     """G with the weights of the pairset; a subclass changes the negatives' weights."""
 
     negatives = True
+    tau: Tensor | None
+    """float32 [samples], the tau_plus of each sample as an anchor; None for one number."""
 
     def __init__(self, settings: Any, place: base.Place) -> None:
         super().__init__(settings, place)
@@ -32,6 +35,11 @@ class Head(base.Head):
         # With "all" the positives meet in one denominator; else the loss is a mean over them,
         # which one draw estimates without bias.
         self.positives = 0 if self.generic.pos_in_denom == "all" else 1
+        self.register_buffer("tau", None)
+        if self.generic.tau_column:
+            codes = place.column(self.generic.tau_column)
+            tau = class_priors(codes, self.generic.tau_plus, self.generic.tau_column)
+            self.register_buffer("tau", tau, persistent=False)
 
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return G; see `contrastive_loss`."""
@@ -50,7 +58,14 @@ class Head(base.Head):
             scores = torch.cat([scores, synthetic], 1)
             weights = torch.cat([weights, known.to(weights.dtype)], 1)
         return step.mean(
-            contrastive_loss(cosines, step.positive_weight, scores, weights, self.generic)
+            contrastive_loss(
+                cosines,
+                step.positive_weight,
+                scores,
+                weights,
+                self.generic,
+                tau_plus=None if self.tau is None else self.tau[_anchors(step)],
+            )
         )
 
     def importance(
@@ -66,3 +81,36 @@ class Head(base.Head):
             features: float32 [M, d] of the candidates.
         """
         return 1.0
+
+
+def class_priors(codes: Tensor, otherwise: float, column: str) -> Tensor:
+    """Return the share of samples that have the value of each sample, float32 [N].
+
+    Debiased Contrastive Learning (Chuang et al. 2020, §3) takes the class prior for tau_plus: how
+    likely a random sample is of the anchor's class.
+
+    Args:
+        codes: int64 [N], -1 for none.
+        otherwise: what samples without a value get.
+        column: where they come from, for messages.
+
+    Raises:
+        UsageError: no sample has a value, or all have the same one: then every negative is false.
+    """
+    known = codes >= 0
+    if not bool(known.any()):
+        raise UsageError(f"loss.tau_column={column!r}: no sample has a value there.")
+    values, which = torch.unique(codes[known], return_inverse=True)
+    if len(values) < 2:
+        raise UsageError(
+            f"loss.tau_column={column!r}: all samples have one value, so nothing is a negative."
+        )
+    shares = torch.bincount(which).to(torch.float32) / len(which)
+    out = torch.full(codes.shape, otherwise, dtype=torch.float32)
+    out[known] = shares[which]
+    return out
+
+
+def _anchors(step: Step) -> Tensor:
+    """Return int64 [B], the sample ids of the anchors."""
+    return step.batch.sample_id[step.batch.anchor[step.rows]]

@@ -42,7 +42,7 @@ def check_rules(context: Context, block: PairBlock, edges: Edges) -> None:
 @cache
 def rules() -> dict[str, Rule]:
     """Return the rule of each miner that has one, by the miner's name."""
-    names = [item.name for item in pkgutil.iter_modules(__path__) if item.name != "base"]
+    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("base")]
     return {name: importlib.import_module(f"{__name__}.{name}").check for name in names}
 
 

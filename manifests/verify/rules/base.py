@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ...fingerprint import draw_uniform
 from ...schema import ATTRIBUTE_PREFIX, NO_ID, REASON_CODE, Reason
 from ..context import TOLERANCE, Context
 from ..join import Edges, Names
@@ -133,3 +135,42 @@ def listed_at(context: Context, graph: str, edges: Edges) -> tuple[np.ndarray, i
     for place in range(ids.shape[1]):
         rank[ids[which, place] == edges.other] = place
     return rank, lists.width
+
+
+def seed_of(context: Context, described: Mapping[str, Any]) -> int:
+    """Return the seed of a miner's draws: the run's, apart for each miner and round."""
+    manifest = context.pairset.manifest
+    text = f"{manifest['config']['seed']}/{described['id']}/{manifest.get('round', 0)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def check_draws(
+    context: Context,
+    mine: Edges,
+    described: Mapping[str, Any],
+    purpose: str,
+    log_weights: np.ndarray,
+) -> None:
+    """Repeat draws by weight without replacement (Gumbel top-k), keyed by anchor and rank.
+
+    Args:
+        context: of the verification.
+        mine: [n], edges of the miner; candidates that were refused for another reason than
+            NOT_DRAWN were not in the draw.
+        described: the miner's entry in the manifest; its setting `count` says how many are drawn.
+        purpose: of the draws.
+        log_weights: float64 [n].
+    """
+    if not len(mine):
+        return
+    grid, count = Grid.of(mine), described["settings"]["count"]
+    anchors, which = np.unique(mine.anchor, return_inverse=True)
+    width = int(mine.rank.max()) + 1
+    uniform = draw_uniform(seed_of(context, described), anchors, purpose, width)[which, mine.rank]
+    key = log_weights - np.log(-np.log(np.maximum(uniform, 2.0**-60)))
+    taken, left = mine.reason == 0, is_refused(mine, Reason.NOT_DRAWN)
+    lowest = grid.lay(np.where(taken, key, np.inf), np.inf).min(axis=1)
+    counts = grid.lay(taken, False).sum(axis=1)
+    text = f"drawn before a candidate with a larger draw, or not {count} of them"
+    wrong = left & ((key > lowest[grid.row] + ROUNDING) | (counts[grid.row] < count))
+    note(context, mine, "draw", wrong, text)

@@ -13,6 +13,7 @@ from ..context import Context, matrix
 from ..join import Edges
 from ..pairs import PairBlock
 from .base import ROUNDING, is_refused, listed_at, note
+from .base_templates import of_templates
 from .cluster import of_edges
 
 _PROBED = 256
@@ -46,6 +47,11 @@ def check(
         note(context, mine, "rank-window", far, f"looked at behind the {settings['k']} nearest")
     else:
         _check_clusters(context, mine, settings)
+    if settings.get("templates") is not None:
+        _check_templates(context, mine, settings["templates"])
+    else:
+        refused = is_refused(mine, Reason.TEMPLATE)
+        note(context, mine, "refusal", refused, "templates may be shared here")
     if settings.get("mutual"):
         _check_mutual(context, mine, settings["k"], described["space"])
     if settings.get("hub_cap") is not None:
@@ -78,6 +84,17 @@ def _check_mutual(context: Context, mine: Edges, k: int, graph: str) -> None:
     note(context, some, "mutual", wrong, f"taken, though the anchor is not among its {k} nearest")
     wrong = is_refused(some, Reason.MUTUALITY) & mutual
     note(context, some, "refusal", wrong, "refused as not mutual, which it is")
+
+
+def _check_templates(context: Context, mine: Edges, limit: int) -> None:
+    """Nothing is taken by a caption of a template that more than `limit` samples share."""
+    shared = of_templates(context, limit)
+    mine = mine.where(context.in_range(mine.anchor) & context.in_range(mine.other))
+    either = shared[mine.anchor] | shared[mine.other]
+    text = f"taken, though more than {limit} samples share a template of captions"
+    note(context, mine, "template", mine.is_role(Role.POSITIVE) & either, text)
+    wrong = is_refused(mine, Reason.TEMPLATE) & ~either
+    note(context, mine, "refusal", wrong, "refused as of a template, which it is not")
 
 
 def _check_hubs(context: Context, mine: Edges, described: Mapping[str, Any]) -> None:

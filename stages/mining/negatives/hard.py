@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import Block, Decisions, column_of, keep_first, refuse
-from ..base_graph import Rank, WindowMiner
+from ..base_graph import WindowMiner
 from ..base_lists import negative_window
 
 RATIO_FLOOR = 0.1
@@ -43,8 +43,6 @@ class Hard(WindowMiner):
     fidelity = "exact"
     paper = "Moreira et al., NV-Retriever, 2024"
 
-    ranks: tuple[Rank, Rank] = (0, 64)
-    """Window of ranks [first, behind the last) from which negatives may come."""
     count: int = Field(default=4, ge=1, le=1024)
     """Negatives an anchor."""
     max_ratio: float | None = Field(default=None, gt=0, le=1)

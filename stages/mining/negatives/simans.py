@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from ....manifests.fingerprint import draw_uniform
-from ....manifests.schema import Reason, Role
-from ..base import TAKEN, Block, Decisions, refuse
-from ..base_graph import WindowMiner
-from ..base_lists import draw_weighted, negative_window
+from ....manifests.schema import Role
+from ..base_lists import Window
+from ..base_window import WindowDraw
 
 
-class Simans(WindowMiner):
+class Simans(WindowDraw):
     """Negatives neither too hard nor too easy: p ~ exp(-a (s - s_pos - offset)^2).
 
     Zhou et al., SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval, 2022, eq. 5.
@@ -29,36 +27,18 @@ class Simans(WindowMiner):
     """
 
     role = Role.NEGATIVE
+    purpose = "simans"
     fidelity = "exact"
     paper = (
         "Zhou et al., SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval, 2022"
     )
 
-    count: int = Field(default=4, ge=1, le=1024)
-    """Negatives an anchor."""
     a: float = Field(default=200.0, ge=0)
     """How sharp the density is, for cosines; 0 draws evenly from the window."""
     offset: float = Field(default=0.0, ge=-2, le=2)
     """Where the density peaks: at s_pos + offset."""
 
-    @property
-    def capacity(self) -> int:
-        """As many as are drawn."""
-        return self.count
-
-    def mine(self, block: Block) -> Decisions:
-        """Draw `count` of the window's allowed candidates."""
-        window = negative_window(block, self.space, self.ranks)
-        reasons = window.reasons
+    def log_weights(self, window: Window) -> np.ndarray:
+        """Return -a (s - s_pos - offset)^2, float64 [A, K]."""
         off = window.similarities.astype(np.float64) - window.least[:, None] - self.offset
-        log_weights = np.where(window.allowed, -self.a * off**2, -np.inf)
-        uniform = draw_uniform(block.seed, block.anchors, "simans", reasons.shape[1])
-        drawn = draw_weighted(log_weights, uniform, self.count)
-        refuse(reasons, (reasons == TAKEN) & ~drawn, Reason.NOT_DRAWN)
-        return Decisions(
-            window.ids,
-            reasons,
-            window.similarities,
-            window.ranks,
-            positive_similarity=window.least,
-        )
+        return -self.a * off**2

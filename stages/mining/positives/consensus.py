@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from ....manifests.fingerprint import draw_uint64
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, Miner, keep_first, refuse
-from ..base_lists import fill_similarities, ranks_of, similarities_to
+from ..base_lists import fill_similarities, ranks_of, similarities_to, union_of_lists
 
 PROBES = 4096
 """Random pairs from which the background of a space is measured."""
@@ -92,7 +92,7 @@ class Consensus(Miner):
     def mine(self, block: Block) -> Decisions:
         """Rank the union of the lists by agreement and take the first `count`."""
         lists = [block.graphs[name].rows(block.anchors) for name in self.spaces]
-        ids = _union([listed[:, : self.k] for listed, _ in lists])
+        ids = union_of_lists([listed[:, : self.k] for listed, _ in lists])
         listed = [fill_similarities(ids, *both) for both in lists]
         near = np.sum([(rank != NO_ID) & (rank < self.k) for _, rank in listed], axis=0)
         asked = ids
@@ -193,12 +193,3 @@ def background(block: Block, graph: str) -> tuple[float, float]:
         return 0.0, 1.0
     deviation = float(found.std())
     return float(found.mean()), deviation if deviation > 0 else 1.0
-
-
-def _union(lists: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the ids of some lists [A, K] in one, each once in a row, ascending; -1 last."""
-    ids = np.sort(np.concatenate(lists, axis=1), axis=1)
-    ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = NO_ID
-    high = np.iinfo(np.int64).max
-    ids = np.sort(np.where(ids == NO_ID, high, ids), axis=1)
-    return np.where(ids == high, NO_ID, ids)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, is_mutual, keep_first, refuse
 from ..base_graph import GraphMiner
-from ..base_lists import HubCuts, Preparation, keeps
+from ..base_lists import HubCuts, Preparation, Templates, keeps
 
 
 class Knn(GraphMiner):
@@ -34,7 +34,8 @@ class Knn(GraphMiner):
     here it never does: self and near-duplicates are no neighbours. Mutual is not symmetric for
     lists cut at different k, so both directions use the same k. Equal captions have similarity 1
     and say nothing (`max_similarity`), and a template such as "image of" becomes everybody's
-    neighbour (`hub_cap`: those that list it are ranked by similarity, and the first keep it).
+    neighbour: `hub_cap` (those that list it are ranked by similarity, and the first keep it), or
+    `templates`, which refuses captions of templates that many share for what they say.
     """
 
     role = Role.POSITIVE
@@ -55,6 +56,8 @@ class Knn(GraphMiner):
     """Refuse what is more similar than this: equal captions, say, at 0.999."""
     hub_cap: int | None = Field(default=None, ge=1)
     """How many anchors may list one sample among their k nearest; the less similar are refused."""
+    templates: int | None = Field(default=None, ge=1)
+    """How many samples may share a template of captions; others are refused, and find none."""
 
     @model_validator(mode="after")
     def _check(self) -> Knn:
@@ -74,10 +77,17 @@ class Knn(GraphMiner):
 
     @property
     def preparations(self) -> Mapping[str, Preparation]:
-        """Who lists whom, if hubs are capped."""
-        if self.hub_cap is None:
-            return {}
-        return {self._hubs: HubCuts(graph=self.space, k=self.k, cap=self.hub_cap)}
+        """Who lists whom, if hubs are capped; whose captions are of templates, if these are."""
+        found: dict[str, Preparation] = {}
+        if self.hub_cap is not None:
+            found[self._hubs] = HubCuts(graph=self.space, k=self.k, cap=self.hub_cap)
+        if self.templates is not None:
+            found[self._templates] = Templates(limit=self.templates)
+        return found
+
+    @property
+    def _templates(self) -> str:
+        return f"templates:{self.templates}"
 
     @property
     def _hubs(self) -> str:
@@ -103,6 +113,8 @@ class Knn(GraphMiner):
             refuse(reasons, similarities < self.min_similarity, Reason.MIN_SIMILARITY)
         if self.max_similarity is not None:
             refuse(reasons, similarities > self.max_similarity, Reason.MAX_SIMILARITY)
+        if self.templates is not None:
+            refuse(reasons, self._of_templates(block, ids), Reason.TEMPLATE)
         if self.hub_cap is not None:
             kept = keeps(block.prepared[self._hubs], block.anchors, ids, similarities)
             refuse(reasons, ~kept, Reason.HUB_CAP)
@@ -111,3 +123,11 @@ class Knn(GraphMiner):
             refuse(reasons, ~is_mutual(graph, block.anchors, asked, self.k), Reason.MUTUALITY)
         ranks = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
         return Decisions(ids, reasons, similarities, ranks)
+
+    def _of_templates(self, block: Block, ids: np.ndarray) -> np.ndarray:
+        """Say for each candidate whether its caption or its anchor's is of a template."""
+        flags = block.prepared[self._templates]
+        there = ids != NO_ID
+        found = there & flags.rows(block.anchors)[0].astype(bool)
+        found[there] |= flags.rows(ids[there])[0][:, 0].astype(bool)
+        return found

@@ -46,7 +46,8 @@ class Oracle(OracleMiner):
     refused (oracle_conflict) until somebody settles it, and the fact `conflicts` counts them.
     Answers "unsure" are counted and join nothing.
 
-    Fidelity: exact, given the answers; which pairs are asked is not decided here.
+    Fidelity: exact, given the answers; which pairs are asked, `curate ask` decides
+    (`manifests.questions`).
 
     Traps: closure spreads one wrong yes over two whole components. `count` as in `human`.
     """

@@ -185,3 +185,21 @@ def test_rows_without_positives_or_negatives():
     bare = InfoNce(pos_in_denom="none")
     assert contrastive_loss(pos, weight, neg, none, bare).tolist() == [0, 0]
     assert contrastive_loss(pos, weight, neg[:, :0], none[:, :0], bare).tolist() == [0, 0]
+
+
+def test_a_class_prior_for_each_anchor(given):
+    tau, t = np.linspace(0.02, 0.6, B), 0.5
+    tensors = [torch.from_numpy(given[name]) for name in ("pos", "weight", "neg", "allowed")]
+    found = contrastive_loss(*tensors, InfoNce(t=t), tau_plus=torch.from_numpy(tau)).numpy()
+
+    def negatives(i, p):
+        e = exps(given, i, t)
+        w = given["weight"][i] / given["weight"][i].sum()
+        mean = (w * np.exp(given["pos"][i] / t)).sum()
+        debiased = (e.sum() - len(e) * tau[i] * mean) / (1 - tau[i])
+        return max(debiased, len(e) * np.exp(-1 / t))
+
+    expected = closed_form(given, lambda i, p: np.exp(given["pos"][i, p] / t), negatives, t)
+    assert np.allclose(found, expected)
+    one = contrastive_loss(*tensors, InfoNce(t=t), tau_plus=torch.full((B,), 0.1))
+    assert np.allclose(one.numpy(), ours(given, t=t, tau_plus=0.1))

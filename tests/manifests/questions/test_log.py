@@ -34,6 +34,14 @@ def test_a_question_is_no_answer_and_an_answer_is_read_as_before(tmp_path):
     assert known.next_round == 1
 
 
+def test_every_field_that_is_written_is_described():
+    lines = [log.question(("a", "b"), 0.5, 0.7, 0), log.answer(("a", "b"), "yes", "me")]
+    lines.append(log.withdrawal(("a", "b"), "me"))
+    assert {name for line in lines for name in line} == set(log.FIELDS)
+    for line in lines:
+        assert line["status"] in log.FIELDS["status"]
+
+
 def test_an_answer_is_taken_back_by_its_own_oracle_only(tmp_path):
     path = tmp_path / "q.jsonl"
     ask = log.question(("a", "b"), 0.5, 0.7, 0)

@@ -215,17 +215,6 @@ def test_a_base_moves_the_shards_of_the_pairset_only(tiny):
     assert pickle.loads(pickle.dumps(store)) == store
 
 
-@pytest.fixture(scope="module")
-def s3():
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_stream_from_s3_is_the_stream_of_this_machine(s3, tiny, tmp_path):
     options = {"key": "x", "secret": "x", "client_kwargs": {"endpoint_url": s3}}

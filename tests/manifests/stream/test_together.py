@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from curate.manifests.errors import StreamError
-from curate.manifests.stream.together import together, write_together
+from curate.manifests.stream.together import Buffers, together, write_together
 
 
 def pictures(count):
@@ -42,3 +42,45 @@ def test_one_shape_is_asked_for():
     with pytest.raises(StreamError, match=r"\(3, 2, 3\) after \(3, 2, 4\)"):
         write_together(iter([torch.zeros(3, 2, 4), torch.zeros(3, 2, 3)]), 2)
     assert write_together(iter([None, None]), 2) == [None, None]
+
+
+def test_memory_is_taken_again_once_nobody_holds_a_batch_in_it():
+    buffers, image = Buffers(most=2), torch.zeros(3, 4, 4)
+    first = buffers.take(image, 10)
+    place = first.data_ptr()
+    first[:] = 7
+    pairs = {
+        "rows": first[2:4],
+        "list": [first[0]],
+        "numpy": first.numpy()[1:],
+        "batch": together([first[0], first[1]]),
+    }
+    del first
+    for name in list(pairs):
+        assert buffers.take(image, 10).data_ptr() != place, name
+        assert all(float(held[0].max()) == 7 for held in pairs.values())
+        del pairs[name]
+    assert buffers.take(image, 10).data_ptr() == place
+    assert buffers.take(image, 11).data_ptr() == place  # an eighth more was taken
+    assert buffers.take(image, 10).shape == (10, 3, 4, 4)
+
+
+def test_few_buffers_are_kept_and_too_small_ones_go():
+    buffers, image = Buffers(most=2), torch.zeros(3, 8, 8)
+    held = [buffers.take(image, 4) for _ in range(5)]
+    for number, batch in enumerate(held):
+        batch[:] = number
+    assert [float(batch.mean()) for batch in held] == [0, 1, 2, 3, 4]
+    places = {batch.data_ptr() for batch in held[-2:]}
+    del held, batch
+    assert buffers.take(image, 4).data_ptr() in places
+    large = buffers.take(image, 400)
+    assert large.data_ptr() not in places
+    place = large.data_ptr()
+    del large
+    assert buffers.take(image, 4).data_ptr() == place  # the small ones were let go
+
+
+def test_an_image_of_another_type_has_its_own():
+    whole = Buffers().take(torch.zeros(3, 2, 2, dtype=torch.float64), 2)
+    assert (whole.dtype, whole.shape) == (torch.float64, (2, 3, 2, 2))

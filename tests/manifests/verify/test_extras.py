@@ -6,7 +6,8 @@ import pytest
 from runs import curate, vector_config, vector_corpus
 from tiny_pairset import edit
 
-from curate.manifests.explain import explain, render
+from curate.manifests.explain import explain
+from curate.manifests.explain_text import render
 from curate.manifests.inspect import inspect
 from curate.manifests.pairset import Pairset
 from curate.manifests.verify import verify

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from curate.manifests.errors import DataError
 from curate.stages.batches._centroids import assign
 from curate.stages.batches._joint import select
+from curate.stages.batches._losses import Encoder, Sigmoid, Softmax
 from curate.stages.batches.batchsampler import BatchSampler, proximity
 from curate.stages.batches.gcbs import Gcbs
 from curate.stages.batches.grit import Grit, chain
@@ -215,7 +216,8 @@ def test_selection_follows_the_conditional_scores_step_by_step(pool):
     s = sigmoid_scores(pool, 5, -3)
     rows = np.arange(0, 300, 3)
     noise = np.random.default_rng(1).random((100, 5))
-    chosen = select(lambda a, b: s[np.ix_(a, b)], rows, 20, 5, noise)
+    scores = Sigmoid(pool, [Encoder("image", "caption", -1, 5, -3)])
+    chosen = select(scores, rows, 20, 5, noise)
     table = s[np.ix_(rows, rows)]
     taken: list[int] = []
     for step in range(5):
@@ -229,6 +231,56 @@ def test_selection_follows_the_conditional_scores_step_by_step(pool):
         ]
         taken += sorted(range(100), key=lambda i: -keys[i])[:4]
     assert chosen.tolist() == taken
+
+
+def softmax_score(table, i, others):
+    """The loss of row i whose negatives are `others`, from the formula."""
+    if not others:
+        return -table[i, i]
+    rows, columns = np.exp(table[i, others]).sum(), np.exp(table[others, i]).sum()
+    return -table[i, i] + (np.log(rows) + np.log(columns)) / 2
+
+
+@pytest.mark.parametrize("learner", [False, True])
+def test_softmax_selection_knows_the_chosen_rows_only(pool, learner):
+    strong = 12 * vectors(pool) @ vectors(pool, "caption").T
+    weak = 12 * vectors(pool, "caption") @ vectors(pool).T
+    encoders = [Encoder("image", "caption", -1, 12, 0)]
+    encoders += [Encoder("caption", "image", 1, 12, 0)] * learner
+    rows = np.arange(0, 300, 3)
+    noise = np.random.default_rng(2).random((100, 5))
+    chosen = select(Softmax(pool, encoders), rows, 20, 5, noise)
+    tables = [(-1, strong[np.ix_(rows, rows)])] + [(1, weak[np.ix_(rows, rows)])] * learner
+    taken: list[int] = []
+    for step in range(5):
+        keys = [
+            -np.inf
+            if i in taken
+            else sum(sign * softmax_score(table, i, taken) for sign, table in tables)
+            - np.log(-np.log(noise[i, step]))
+            for i in range(100)
+        ]
+        taken += sorted(range(100), key=lambda i: -keys[i])[:4]
+    assert chosen.tolist() == taken
+    batch = rows[chosen]
+    expected = np.mean(
+        [
+            sum(sign * softmax_score(t, i, [j for j in taken if j != i]) for sign, t in tables)
+            for i in taken
+        ]
+    )
+    assert Softmax(pool, encoders).of_batch(batch) == pytest.approx(expected)
+
+
+def test_softmax_jest_is_better_than_chance_and_another_choice(make_pool):
+    pool = make_pool(count=800)
+    made = Jest(size=40, chunks=4, loss="softmax", scale=20).compose(pool)
+    assert made.places.shape == (4, 40)
+    assert made.facts["z"] > 1
+    other = Jest(size=40, chunks=4, scale=20).compose(pool)
+    assert not np.array_equal(np.sort(made.places), np.sort(other.places))
+    shifted = Jest(size=40, chunks=4, loss="softmax", scale=20, bias=3).compose(pool)
+    np.testing.assert_array_equal(made.places, shifted.places)
 
 
 def test_jest_chooses_a_fifth_of_each_super_batch_and_better_than_chance(make_pool):

@@ -6,9 +6,8 @@ import io
 import logging
 
 import numpy as np
-import open_clip
 import pytest
-import torch
+from clip_by_hand import by_hand, encoder
 from picture_corpus import picture
 from PIL import Image
 from vector_corpus import gather, run_stage
@@ -16,25 +15,7 @@ from vector_corpus import gather, run_stage
 from curate.manifests.artifact import Draft
 from curate.manifests.pictures import Pictures
 from curate.stages.embed.base import Encoder
-from curate.stages.embed.open_clip import OpenClip
 from curate.stages.embed.stage import Embed
-
-
-def by_hand(folder, images=(), texts=()):
-    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
-    model.eval()
-    with torch.inference_mode():
-        if images:
-            opened = [Image.open(io.BytesIO(data)).convert("RGB") for data in images]
-            out = model.encode_image(torch.stack([transform(image) for image in opened]))
-        else:
-            out = model.encode_text(open_clip.get_tokenizer(f"local-dir:{folder}")(list(texts)))
-    out = out.double().numpy()
-    return out / np.linalg.norm(out, axis=1, keepdims=True)
-
-
-def encoder(tiny):
-    return OpenClip(model=f"local-dir:{tiny}", pretrained="")
 
 
 def logs(stage, inputs, path):

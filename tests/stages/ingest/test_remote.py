@@ -139,17 +139,6 @@ def test_a_tar_goes_on_where_its_store_failed(monkeypatch, tmp_path, ingest) -> 
     assert [row["key"] for row in done.rows] == [str(n) for n in range(20)]
 
 
-@pytest.fixture(scope="module")
-def s3():
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_corpus_of_tars_on_s3(s3, tmp_path, ingest, monkeypatch) -> None:
     for name, value in (

@@ -51,6 +51,7 @@ class World:
     k: int
     made: dict[str, Artifact] = field(default_factory=dict)
     attributes: dict[str, pa.Array] = field(default_factory=dict)
+    captions: list[list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,7 +112,7 @@ class World:
             "offset": np.zeros(len(ids), np.int64),
             "size": np.zeros(len(ids), np.int64),
             "ext": [""] * len(ids),
-            "captions": [[] for _ in ids],
+            "captions": [[] for _ in ids] if self.captions is None else self.captions[piece],
             "label": [item[0] if item else None for item in labels],
             "labels": labels,
             "split": self.splits[piece],

@@ -18,7 +18,7 @@ from curate.manifests.consumer.losses.cloob import infoloob, retrieve
 from curate.manifests.consumer.losses.soft import soft_cross_entropy
 from curate.manifests.consumer.text import BUCKETS, word_ids
 from curate.manifests.errors import UsageError
-from curate.manifests.losses import All4One, Avid, Clip, Cloob, Cluster, Soft
+from curate.manifests.losses import All4One, Avid, Clip, Cloob, Cluster, Helip, Soft
 
 N, D = 9, 5
 
@@ -268,3 +268,50 @@ def test_words_and_pairs_of_words():
     assert set(one[3:]) != set(other[3:])
     assert ((one >= 0) & (one < BUCKETS)).all()
     assert len(word_ids(" ?! ")) == 0
+
+
+def test_helip_has_hard_pairs_for_candidates_and_a_margin_to_the_rest(net, place, step):
+    head = build_head(Helip(t=0.2, margin=0.7), place, 0).eval()
+    pairs = captioned(net, head.tower, step)
+    hard = head.hard_pairs(net, step, pairs)
+    x, y = pairs.images.detach().numpy(), pairs.texts.detach().numpy()
+    u, v = hard.images.detach().numpy(), hard.texts.detach().numpy()
+    batch, n, total = step.batch, len(x), 0.0
+    captions, ids = batch.captions, batch.sample_id.tolist()
+    places = [p for p in step.hard.tolist() if captions[p].strip()]
+    assert len(places) == len(u) > 3
+    rows = step.rows[pairs.rows].tolist()
+    margins = 0
+    for i in range(n):
+        listed = [p for p in batch.negative[rows[i]].tolist() if p in places]
+        masked = {*batch.fn_ids[rows[i]].tolist(), int(pairs.image_ids[i])}
+        masked |= {ids[p] for p in batch.positive[rows[i]].tolist() if p >= 0}
+        group = batch.groups[batch.anchor[rows[i]], 0]
+        free = [h for h, p in enumerate(places)
+                if ids[p] not in masked and batch.groups[p, 0] != group]  # fmt: skip
+        own = [h for h in free if places[h] in listed]
+        allowed = [j for j in range(n) if pairs.allowed[i, j]]
+        back = [j for j in range(n) if pairs.allowed[j, i]]
+        for a, b, c, seen in ((x, y, v, allowed), (y, x, u, back)):
+            e = [np.exp(a[i] @ b[j] / 0.2) for j in seen]
+            e += [np.exp(a[i] @ c[h] / 0.2) for h in free]
+            mine = np.exp(a[i] @ b[i] / 0.2)
+            loss = -np.log(mine / (mine + sum(e)))
+            known = {ids[p] for p in batch.negative[rows[i]].tolist() if p >= 0}
+            side = pairs.image_ids if seen is back else pairs.text_ids
+            others = [j for j in seen if int(side[j]) not in known]
+            if own and others:
+                least = min(a[i] @ c[h] for h in own)
+                margin = np.mean([max(0, a[i] @ b[j] - least) for j in others])
+                margins += margin > 0
+                loss += 0.7 * margin
+            total += float(pairs.weight[i]) * loss / 2
+    assert margins > 5
+    assert float(head(net, step).detach()) == pytest.approx(total, rel=1e-4)
+
+
+def test_helip_without_hard_pairs_is_clip(net, place, step):
+    bare = dataclasses.replace(step.batch, negative=step.batch.negative[:, :0])
+    step = Step(bare, step.settings)
+    losses = [build_head(kind, place, 0).eval()(net, step) for kind in (Helip(), Clip())]
+    assert float(losses[0].detach()) == pytest.approx(float(losses[1].detach()), rel=1e-5)

@@ -16,9 +16,11 @@ from curate.manifests.consumer.acceptance import accepted_together, bound, sched
 from curate.manifests.consumer.losses.adco import bank_gradient
 from curate.manifests.consumer.losses.base import Queue
 from curate.manifests.consumer.losses.bcl import rank_weights
+from curate.manifests.consumer.losses.infonce import class_priors
 from curate.manifests.consumer.losses.triplet import drawn_hinges
 from curate.manifests.consumer.losses.unremix import importance
 from curate.manifests.consumer.step import Shown
+from curate.manifests.errors import UsageError
 from curate.manifests.losses import Adco, Bcl, Clsp, InfoNce, Moco, Nnclr, Unremix
 
 
@@ -303,3 +305,20 @@ def test_synthetic_negatives_join_the_denominator_only():
     found = contrastive_loss(pos, torch.ones(3, 1), neg, neg, InfoNce(t=0.5), extra)
     expected = -pos[:, 0] / 0.5 + torch.cat([pos, extra], 1).div(0.5).logsumexp(1)
     assert torch.allclose(found, expected)
+
+
+def test_class_priors_are_shares_of_labels(tiny, place, net, step):
+    head = build_head(InfoNce(t=0.5, tau_plus=0.3, tau_column="label"), place, 0)
+    counts = {label: tiny.labels.count(label) / len(tiny.labels) for label in tiny.labels}
+    assert head.tau.tolist() == pytest.approx([counts[label] for label in tiny.labels])
+    plain = build_head(InfoNce(t=0.5, tau_plus=0.3), place, 0)
+    assert float(head(net, step).detach()) != pytest.approx(float(plain(net, step).detach()))
+    assert "tau" not in head.state_dict()
+
+
+def test_samples_without_a_value_keep_the_setting_and_one_value_is_refused():
+    found = class_priors(torch.tensor([0, 1, 1, -1, 7]), 0.3, "label")
+    assert found.tolist() == pytest.approx([0.25, 0.5, 0.5, 0.3, 0.25])
+    for codes in ([-1, -1], [4, 4, -1]):
+        with pytest.raises(UsageError, match=r"nothing is a negative|no sample has a value"):
+            class_priors(torch.tensor(codes), 0.1, "label")

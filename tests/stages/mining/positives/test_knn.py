@@ -69,3 +69,22 @@ def test_all_captions_identical_give_no_positive(make_world):
     found = mine(world, Knn(space="caption>caption", max_similarity=0.999), "k", CAPTION_GRAPH)
     assert pairs(found, "positive") == set()
     assert len(edges(found)) == 9 * 4
+
+
+def test_captions_of_a_template_are_no_neighbours_and_have_none(make_world):
+    junk = set(range(0, 120, 3))
+    names = ["lake", "horse", "tree", "field", "town"]
+    captions = [
+        [f"Image of IMG_{i}.jpg"]
+        if i in junk
+        else [f"a {names[i % 5]} and the {names[i // 9 % 5]}"]
+        for i in range(120)
+    ]
+    world = make_world(captions=captions).build(("caption>caption",))
+    for limit, flagged in ((30, junk), (40, set())):
+        miner = Knn(space="caption>caption", k=4, templates=limit)
+        found = edges(mine(world, miner, "k", CAPTION_GRAPH, **prepared(world, miner)))
+        assert len(found) > 300
+        for row in found:
+            wrong = {row["anchor_id"], row["other_id"]} & flagged
+            assert row["reason"] == ("template" if wrong else "")
