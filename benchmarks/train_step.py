@@ -202,7 +202,7 @@ class Bench:
         waits: list[float] = []
         steps = self.curated(waits, False, workers=asked.workers, **without)
         # By itself: its workers would read ahead while others have their turn.
-        streamed = Loop(f"curated, streamed by {asked.workers} workers", steps, waits=waits)
+        streamed = Loop(f"curated, streamed, workers: {asked.workers}", steps, waits=waits)
         self.time(streamed)
         return [*held, streamed]
 

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from ..captions import Captioned, captioned
 from ..model import ContrastiveModel
+from ..shown import Told
 from ..step import Step
 from . import clip
 
@@ -50,6 +51,8 @@ class HardPairs:
 class Head(clip.Head):
     """The text tower and the temperature of CLIP."""
 
+    negatives = True
+
     def forward(self, net: ContrastiveModel, step: Step) -> Tensor:
         """Return the CLIP loss over the larger set of candidates, and the margin loss."""
         pairs = captioned(net, self.tower, step)
@@ -76,8 +79,9 @@ class Head(clip.Head):
         places, listed = step.hard[at], batch.negative[step.rows][pairs.rows]
         images, texts = pairs.images[:0], pairs.texts[:0]
         if len(places) > 1:
-            images = net(step.negatives().images[at])
-            texts = self.tower([captions[place] for place in places.tolist()])
+            images = net(step.negatives()[at])
+            told = [captions[place] for place in places.tolist()]
+            texts = self.tower(Told.of(told, step.of_images(places)))
         else:
             places = places[:0]
         allowed = step.allowed(batch.sample_id[places], batch.groups[places])[pairs.rows]
