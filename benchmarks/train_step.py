@@ -15,8 +15,6 @@ One model, one optimiser, one pairset of rendered pictures (P = 1, K = 4):
 
 On a GPU with the memory that a step takes beyond what was there; without one a small CPU run
 whose ratios alone count.
-
-Quick: --images 200 --batch 32 --px 32 --steps 5 --warmup 1 --chunk 16
 """
 
 from __future__ import annotations
@@ -222,9 +220,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        corpus = take(None, folder, asked.images, 2 * asked.px)
-        bench = Bench(make(folder, corpus, asked.images, asked.batch), asked)
+        bench = Bench(make(Path(name), asked.images, 2 * asked.px), asked)
         rows = bench.loops()
     where = torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else "CPU"
     print(f"{asked.encoder}, {asked.px} px, batch {asked.batch}, {where}, {torch.__version__}")
