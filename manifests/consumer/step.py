@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..fingerprint import draw_uniform
 from ..stream import PairBatch, false_negative_mask, normalise
+from ..stream.picks import drawn_shares
 from .acceptance import Schedule
 from .augment import DRAWS, Augmentation, view_draws
 from .company import Company
@@ -230,9 +231,8 @@ class Step:
 def drawn_weights(weight: Tensor, count: int, start: np.ndarray) -> Tensor:
     """Draw `count` members of each row in proportion to their weights; systematic sampling.
 
-    The points (start + i) / count fall into the weights laid end to end; a member's new weight is
-    its share of the points. Its mean over `start` is its share of the weights, so a mean of losses
-    keeps its expectation (the cost trick of MSF, algorithms.md §2.2).
+    See `stream.picks.drawn_shares`: a member has its share of the weights as mean over `start`,
+    so a mean of losses keeps its expectation (the cost trick of MSF, algorithms.md §2.2).
 
     Args:
         weight: float32 [B, P] >= 0.
@@ -242,15 +242,5 @@ def drawn_weights(weight: Tensor, count: int, start: np.ndarray) -> Tensor:
     Returns:
         float32 [B, P], rows sum to 1 (to 0 where all weights are 0).
     """
-    share = weight.double().cpu().numpy()
-    total = share.sum(1, keepdims=True)
-    ends = np.cumsum(share, axis=1) / np.where(total > 0, total, 1)
-    # The sum may miss 1 by a rounding: the last member with a weight ends at 1.
-    ends[np.arange(ends.shape[1]) >= _last(share)[:, None]] = 1
-    points = np.ceil(count * ends - start[:, None])
-    drawn = np.diff(points, axis=1, prepend=np.zeros((len(points), 1))) * (total > 0)
-    return torch.from_numpy((drawn / count).astype(np.float32)).to(weight.device)
-
-
-def _last(share: np.ndarray) -> np.ndarray:
-    return share.shape[1] - 1 - np.argmax(share[:, ::-1] > 0, axis=1)
+    drawn = drawn_shares(weight.cpu().numpy(), count, start)
+    return torch.from_numpy(drawn.astype(np.float32)).to(weight.device)

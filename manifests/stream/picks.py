@@ -14,9 +14,8 @@ def pick_positives(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pick at most `count` members of each row in proportion to their weights.
 
-    Systematic sampling (Madow 1949): the points (start + i) / count fall into the weights laid end
-    to end, and a member's new weight is its share of the points times the row's total. Its mean
-    over `start` is the old weight, so a weighted mean of losses keeps its expectation.
+    A member's new weight is its share of the points of `drawn_shares` times the row's total, so a
+    weighted mean of losses keeps its expectation.
 
     Args:
         ids: int64 [B, P], -1 for an empty place.
@@ -29,18 +28,37 @@ def pick_positives(
     """
     if not ids.shape[1]:
         return _wide(ids, count, NO_ID), _wide(weights, count, 0)
-    shares = np.where(ids == NO_ID, 0, weights).astype(np.float64)
-    total = shares.sum(axis=1, keepdims=True)
-    ends = np.cumsum(shares, axis=1) / np.where(total > 0, total, 1)
-    # The sum may miss 1 by a rounding: the last member with a weight ends at 1.
-    last = shares.shape[1] - 1 - np.argmax(shares[:, ::-1] > 0, axis=1)
-    ends[np.arange(shares.shape[1]) >= last[:, None]] = 1
-    points = np.diff(np.ceil(count * ends - start[:, None]), axis=1, prepend=0.0)
-    points *= total > 0
-    places = np.argsort(points == 0, axis=1, kind="stable")[:, :count]
-    hits = np.take_along_axis(points, places, axis=1)
+    known = np.where(ids == NO_ID, 0, weights)
+    shares = drawn_shares(known, count, start)
+    places = np.argsort(shares == 0, axis=1, kind="stable")[:, :count]
+    hits = np.take_along_axis(shares, places, axis=1)
     picked = np.where(hits > 0, np.take_along_axis(ids, places, axis=1), NO_ID)
-    return _wide(picked, count, NO_ID), _wide((hits / count * total).astype(np.float32), count, 0)
+    each = hits * known.sum(axis=1, dtype=np.float64, keepdims=True)
+    return _wide(picked, count, NO_ID), _wide(each.astype(np.float32), count, 0)
+
+
+def drawn_shares(weights: np.ndarray, count: int, start: np.ndarray) -> np.ndarray:
+    """Draw `count` points of each row in proportion to its weights: systematic sampling.
+
+    The points (start + i) / count fall into the weights laid end to end (Madow 1949); a member's
+    share is that of the points which it got. Its mean over `start` is its share of the weights.
+
+    Args:
+        weights: float [B, P] >= 0, P at least 1.
+        count: points a row, at least 1.
+        start: float64 [B] in [0, 1).
+
+    Returns:
+        float64 [B, P]; rows sum to 1, to 0 where all weights are 0.
+    """
+    laid = weights.astype(np.float64)
+    total = laid.sum(axis=1, keepdims=True)
+    ends = np.cumsum(laid, axis=1) / np.where(total > 0, total, 1)
+    # The sum may miss 1 by a rounding: the last member with a weight ends at 1.
+    last = laid.shape[1] - 1 - np.argmax(laid[:, ::-1] > 0, axis=1)
+    ends[np.arange(laid.shape[1]) >= last[:, None]] = 1
+    points = np.ceil(count * ends - start[:, None])
+    return np.diff(points, axis=1, prepend=0.0) * (total > 0) / count
 
 
 def pick_negatives(

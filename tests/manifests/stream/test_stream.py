@@ -99,8 +99,9 @@ def test_a_plain_dataloader_gives_the_same_batches(tiny):
     assert [batch.pair_id.tolist() for batch in loader] == expected
     again = PairStream(tiny.root, G, transform=SMALL)
     again.load_state_dict(stream.state_at(0, 4))
-    assert [batch.pair_id.tolist() for batch in again] == expected[4:]
     assert again.state_dict()["samples_in_epoch"] == 4 * G
+    assert [batch.pair_id.tolist() for batch in again] == expected[4:]
+    assert again.state_dict() == stream.state_at(1, 0)  # as at the end of any epoch
 
 
 def test_another_batch_size_goes_on_at_a_common_boundary(tiny):
