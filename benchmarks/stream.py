@@ -98,9 +98,11 @@ def make(folder: Path, corpus: Path, images: int, size: int) -> Path:
     return folder / "out"
 
 
-def ours(stream: PairStream, images: list[bytes], decode: peers.Decode, order: str) -> list[Run]:
+def ours(
+    stream: PairStream, images: list[bytes], decode: peers.Decode, order: str, buffers: Buffers
+) -> list[Run]:
     """Run the next epoch; after each batch its images are decoded with nothing around it."""
-    took, pairs, decoded, buffers = [0.0, 0.0], 0, 0, Buffers()
+    took, pairs, decoded = [0.0, 0.0], 0, 0
     batches, clock = iter(stream), time.process_time
     for _ in range(len(stream)):
         begun = clock()
@@ -134,7 +136,7 @@ def arms(folder: Path, root: Path, px: int, batch: int) -> list[Callable[[], lis
     found: list[Callable[[], list[Run]]] = []
     for order, more in {"global": {}, "clusters": {"clusters": max(1, batch // 32)}}.items():
         stream = PairStream(root, batch, transform=transform, order=order, **more)
-        found.append(partial(ours, stream, pairs.images, decode, order))
+        found.append(partial(ours, stream, pairs.images, decode, order, Buffers()))
     loops: dict[str, Callable[[], Iterable[torch.Tensor]]] = {
         "webdataset (our export)": partial(peers.webdataset_loop, folder / "packed", decode)
     }
