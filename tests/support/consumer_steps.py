@@ -10,25 +10,29 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from curate.manifests.consumer import TrainOptions
 from curate.manifests.consumer.distributed import joined_ranks
 from curate.manifests.consumer.fetch import fetched
 from curate.manifests.consumer.train import _Run
+from curate.manifests.stream.batch import MixBatch
 
 STEPS = 2
 
 
-def steps(root, options, ranks, last=False):
+def steps(root, options, ranks, last=False, mixed=False):
     """Return losses, the first step's gradients, and weights and buffers after the last.
 
     With a folder among the options a checkpoint of that place is left in it.
 
     Args:
         last: begin with the last batch of the epoch, filled up with pairs that are not valid.
+        mixed: give each pair recipes of synthetic negatives.
     """
     options = TrainOptions(**{"evaluate": 0, "device": "cpu", **options})
     run = _Run(root, options, lambda event: None, torch.device("cpu"), ranks)
@@ -39,6 +43,8 @@ def steps(root, options, ranks, last=False):
     losses, grads = [], {}
     named = {"model": run.model, "head": run.head}
     for item, _ in zip(fetched(run.loader, run.device, ranks), range(STEPS), strict=False):
+        if mixed:
+            item = replace(item, batch=replace(item.batch, mixes=recipes(item.batch)))
         loss = run._update(item)
         losses.append(None if loss is None else float(loss))
         if not grads:
@@ -56,6 +62,15 @@ def steps(root, options, ranks, last=False):
         for name, value in module.state_dict().items()
     }
     return {"losses": losses, "grads": grads, "state": state}
+
+
+def recipes(batch):
+    """Two recipes a pair, of parents from anywhere in the batch: of both, and with the anchor."""
+    rng, size = np.random.default_rng(0), (len(batch), 2)
+    a, b = (torch.from_numpy(rng.integers(0, len(batch.sample_id), size)) for _ in "ab")
+    b[:, 1] = -1
+    kind, none = torch.tensor([[1, 2]]).expand(size), torch.zeros(size, dtype=torch.int64)
+    return MixBatch(("mochi",), none, kind, a, b, torch.full(size, 0.3), none)
 
 
 def free_port():

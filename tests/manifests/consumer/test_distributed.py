@@ -40,7 +40,7 @@ MORE = {
 NAMES = [
     *sorted(set(KINDS) - {"soft"}),
     *MORE,
-    *("towers of open_clip", "one has nothing", "one has nothing, batch norms"),
+    *("towers of open_clip", "one has nothing", "one has nothing, batch norms", "recipes"),
 ]
 
 
@@ -59,6 +59,7 @@ def cases(tiny, small_clip, tmp_path_factory):
     for name in ("one has nothing", "one has nothing, batch norms"):
         own = {"encoder": "resnet18"} if "norms" in name else {}
         given[name] = {"root": root, "options": {**QUICK, "batch_size": size, **own}, "last": True}
+    given["recipes"] = {"root": root, "options": {**QUICK, "loss": {"t": 0.2}}, "mixed": True}
     folder = str(tmp_path_factory.mktemp("goes on"))
     given["goes on"] = {"root": root, "options": {**QUICK, "folder": folder}}
     return given
