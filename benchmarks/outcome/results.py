@@ -102,7 +102,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def difference(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float]:
     """Return mean and half width of the differences seed by seed, of the seeds that both have."""
     shared = sorted(set(mine) & set(other))
-    return interval([mine[seed] - other[seed] for seed in shared]) if shared else (math.nan,) * 2
+    if not shared:
+        return math.nan, math.nan
+    return interval([mine[seed] - other[seed] for seed in shared])
 
 
 def by_seed(lines: Iterable[Line], arm: str, measure: str) -> dict[int, float]:
