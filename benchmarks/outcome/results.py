@@ -50,7 +50,9 @@ class Results:
 
 def key_of(shared: Mapping[str, Any], name: str, arm: Arm, seed: int) -> dict[str, Any]:
     """Return all that decides a result: what all arms share, the arm and the seed."""
-    how = digest(json.dumps(asdict(arm), sort_keys=True))[:12]
+    spoken = ("group", "says", "control")
+    body = {field: value for field, value in asdict(arm).items() if field not in spoken}
+    how = digest(json.dumps(body, sort_keys=True))[:12]
     return {**shared, "arm": name, "seed": seed, "how": how}
 
 
