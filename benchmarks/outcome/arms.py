@@ -136,14 +136,17 @@ _SYNTHETIC = {
 
 
 def _batches(size: int) -> dict[str, Arm]:
-    plain = f"random-{size}"
-    planned = ("loss.t=0.1", f"batches.0.size={size}")
+    plain, masked = f"random-{size}", f"random-{size}-label"
+    planned, says = ("loss.t=0.1", f"batches.0.size={size}"), f"B3, {size} pairs"
     return {
         plain: Arm("batches", f"random, {size} pairs", control="", batch=size),
-        f"b3-{size}": Arm("batches", f"B3, {size} pairs", "b3", planned, plain, size, "b3"),
+        f"b3-{size}": Arm("batches", says, "b3", planned, plain, size, "b3"),
+        masked: Arm(
+            "batches", f"random, {size} pairs, labels masked", sets=(MASK_LABELS,), control="",
+            batch=size,
+        ),
         f"b3-{size}-label": Arm(
-            "batches", f"B3, {size} pairs, labels masked", "b3", (*planned, MASK_LABELS), plain,
-            size, "b3",
+            "batches", f"{says}, labels masked", "b3", (*planned, MASK_LABELS), masked, size, "b3"
         ),
     }  # fmt: skip
 

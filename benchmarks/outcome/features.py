@@ -7,6 +7,7 @@ it means in image space, while a step of training costs milliseconds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,18 +149,19 @@ def _save(path: Path, rows: np.ndarray) -> None:
         np.save(file, rows)
 
 
-_LOADED: dict[str, Any] = {}
+@functools.lru_cache(maxsize=1)
+def _loaded(encoder: str) -> Any:
+    settings = encoder_settings(encoder)
+    kind: Any = registry.load(settings.pop("encoder"), ENCODERS, Encoder)
+    return kind(**settings).load("cpu")
 
 
 def _embedded(stream: PairStream, encoder: str, ids: np.ndarray, views: int) -> np.ndarray:
     """Return float16 [V, n, d]: unit vectors of V random views of each picture."""
-    if encoder not in _LOADED:
-        settings = encoder_settings(encoder)
-        kind = registry.load(settings.pop("encoder"), ENCODERS, Encoder)
-        _LOADED[encoder] = kind(**settings).load("cpu")
     stream.transform = ImageTransform(VIEW_PX)
-    images = torch.stack(stream.images.load(ids, 0, FailureBudget(0.0, masks=False)))
-    return np.stack([_view(images, ids, view, _LOADED[encoder]) for view in range(views)])
+    loaded = stream.images.load(ids, 0, FailureBudget(0.0, masks=False))
+    images = torch.stack([image for image in loaded if image is not None])
+    return np.stack([_view(images, ids, view, _loaded(encoder)) for view in range(views)])
 
 
 def _view(images: Tensor, ids: np.ndarray, view: int, loaded: Any) -> np.ndarray:

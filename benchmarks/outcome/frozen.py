@@ -126,6 +126,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=512, help="most pairs a batch, of any arm")
+    parser.add_argument("--report", action="store_true", help="only print what there is")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK}, a few arms")
     given = parser.parse_args()
     if given.quick:
@@ -140,7 +141,8 @@ def main() -> None:
     results = Results(given.work / "results.jsonl")
     with one_thread():
         bench = Bench(given)
-        measure(results, keys_of(given), bench.mine, bench.train)
+        if not given.report:
+            measure(results, keys_of(given), bench.mine, bench.train)
         raw = judge(bench.bank, bench.bank.plain.float())
     print(report(given, results, raw))
 

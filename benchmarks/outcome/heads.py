@@ -26,6 +26,7 @@ from curate.manifests.consumer.losses import Place, build_head
 from curate.manifests.consumer.options import learning_rate
 from curate.manifests.consumer.step import Shown
 from curate.manifests.stream import PairBatch
+from curate.manifests.stream.images import FailureBudget, ImageSource
 
 WIDTH = 256
 """Features that are judged."""
@@ -34,10 +35,10 @@ RIDGE = 1e-2
 """Weight of the penalty of the linear probe, as a share of the number of its rows."""
 
 
-class Ids:
+class Ids(ImageSource):
     """Stands for the images of a stream: each is its sample id, int64 [1]."""
 
-    def load(self, ids: np.ndarray, epoch: int, budget: object) -> list[Tensor]:
+    def load(self, ids: np.ndarray, epoch: int, budget: FailureBudget) -> list[Tensor | None]:
         """Return the ids; nothing is read."""
         del epoch, budget
         return list(torch.from_numpy(ids)[:, None])
@@ -47,9 +48,9 @@ class IdStream(PairStream):
     """Pairs of a pairset without its pictures."""
 
     @property
-    def images(self) -> Ids:
+    def images(self) -> ImageSource:
         """Ids in place of pictures."""
-        return Ids()
+        return Ids.of(self.pairset, self.columns, self.transform, self.seed)
 
 
 @dataclass(frozen=True)

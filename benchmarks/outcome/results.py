@@ -50,7 +50,9 @@ class Results:
 
 def key_of(shared: Mapping[str, Any], name: str, arm: Arm, seed: int) -> dict[str, Any]:
     """Return all that decides a result: what all arms share, the arm and the seed."""
-    how = digest(json.dumps(asdict(arm), sort_keys=True))[:12]
+    spoken = ("group", "says", "control")
+    body = {field: value for field, value in asdict(arm).items() if field not in spoken}
+    how = digest(json.dumps(body, sort_keys=True))[:12]
     return {**shared, "arm": name, "seed": seed, "how": how}
 
 
@@ -102,7 +104,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def difference(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float]:
     """Return mean and half width of the differences seed by seed, of the seeds that both have."""
     shared = sorted(set(mine) & set(other))
-    return interval([mine[seed] - other[seed] for seed in shared]) if shared else (math.nan,) * 2
+    if not shared:
+        return math.nan, math.nan
+    return interval([mine[seed] - other[seed] for seed in shared])
 
 
 def by_seed(lines: Iterable[Line], arm: str, measure: str) -> dict[int, float]:
