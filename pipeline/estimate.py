@@ -36,6 +36,8 @@ PLAN_RATE = 3_000.0
 """Pairs a second of a planner, which has one core for a block."""
 MINE_RATE = 50_000.0
 """Anchors a second a core a miner."""
+MEASURE_RATE = 2e6
+"""Pairs of vectors a second a core that are fetched and multiplied."""
 EMBED_RATES = {
     "builtin": 150.0,
     "open_clip": 15.0,
@@ -240,7 +242,9 @@ def _costs(
     if kind in ("plan", "final_plan"):
         return rows * 8, rows / (PLAN_RATE if kind == "plan" else 1e8)
     if kind in ("mine", "mix", "assemble", "final_edges"):
-        return rows * EDGE_BYTES * 10, rows / MINE_RATE
+        measured = node.stage.miner.measured_pairs if isinstance(node.stage, Mine) else 0
+        seconds = rows / MINE_RATE + rows * measured / MEASURE_RATE
+        return rows * EDGE_BYTES * 10, seconds
     return rows * ROW_BYTES, rows / 200_000
 
 

@@ -196,6 +196,11 @@ class Miner(Component, AssetReader, abc.ABC):
         return 0
 
     @property
+    def measured_pairs(self) -> int:
+        """Pairs of vectors of an anchor that it measures, where they are many."""
+        return 0
+
+    @property
     def graph_names(self) -> Sequence[str]:
         """Graphs that the miner reads."""
         return ()

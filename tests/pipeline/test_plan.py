@@ -105,6 +105,17 @@ def test_a_plan_says_parts_memory_disk_and_time(path):
     assert "300 inputs" in needs.text
 
 
+def test_pairs_that_a_miner_measures_cost_time(path):
+    def seconds(pool):
+        miner = {"miner": "bcl", "count": pool}
+        config = config_of(path, negatives=[miner], output={"negatives": 4})
+        needs = estimate.estimate(config, plan.open_corpus(config), nodes_of(config), workers=1)
+        return next(line.seconds for line in needs.lines if line.node == "mine:bcl")
+
+    more = seconds(1000) - seconds(100)
+    assert more == pytest.approx(300 * 900 / estimate.MEASURE_RATE)
+
+
 def test_memory_of_a_plan_grows_only_with_what_is_announced(path):
     config = resolve(Request(str(path)))
     assert estimate.part_rows(1_000) == 256

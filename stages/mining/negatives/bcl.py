@@ -69,6 +69,11 @@ class Bcl(Miner):
         return self.space
 
     @property
+    def measured_pairs(self) -> int:
+        """Every candidate."""
+        return self.count
+
+    @property
     def capacity(self) -> int:
         """As many as are drawn."""
         return self.count

@@ -72,6 +72,11 @@ class Helip(Miner):
         return f"{self.image}>{self.image}"
 
     @property
+    def measured_pairs(self) -> int:
+        """The pool in both spaces."""
+        return 2 * self.pool
+
+    @property
     def capacity(self) -> int:
         """As many as are taken."""
         return self.count

@@ -70,6 +70,11 @@ class Unremix(WindowMiner):
         return self
 
     @property
+    def measured_pairs(self) -> int:
+        """Every candidate."""
+        return 2 * self.ranks[1]
+
+    @property
     def capacity(self) -> int:
         """As many as are taken."""
         return self.count
