@@ -110,7 +110,7 @@ def test_pairs_that_a_miner_measures_cost_time(path):
         miner = {"miner": "bcl", "count": pool}
         config = config_of(path, negatives=[miner], output={"negatives": 4})
         needs = estimate.estimate(config, plan.open_corpus(config), nodes_of(config), workers=1)
-        return next(line.seconds for line in needs.lines if line.node == "mine:bcl")
+        return next(line.core_seconds for line in needs.lines if line.node == "mine:bcl")
 
     more = seconds(1000) - seconds(100)
     assert more == pytest.approx(300 * 900 / estimate.MEASURE_RATE)
