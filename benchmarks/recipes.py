@@ -52,6 +52,7 @@ FIT = {
     # A queue that is still filling lets a loss rise.
     "moco": ["loss.queue=64"],
     "adco": ["loss.bank=64"],
+    "dino": ["loss.outputs=64"],
     "align": ["selection.0.min_side=32"],
     "datacomp": ["selection.0.min_side=32"],
     "semdedup": ["clusters.semdedup.k=32", "selection.0.eps=0.02"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import signal
 import sys
 import threading
 import webbrowser
@@ -42,6 +43,19 @@ class Page:
         screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if screen or sys.platform in ("darwin", "win32"):
             webbrowser.open(self.server.url)
+
+    def run(self) -> None:
+        """Answer requests until Ctrl-C or SIGTERM."""
+        # A shell starts what runs in its background deaf to Ctrl-C.
+        before = {
+            number: signal.signal(number, signal.default_int_handler)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            self.server.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def open_page(out: Path, port: int, questions: Path | None, oracle: str | None) -> Page:

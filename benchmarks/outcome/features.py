@@ -22,7 +22,7 @@ from curate.manifests import PairStream, storage
 from curate.manifests.consumer.augment import Augmentation, view_draws
 from curate.manifests.pairset import Pairset
 from curate.manifests.schema import list_matrix
-from curate.manifests.stream.images import FailureBudget
+from curate.manifests.stream.budget import FailureBudget
 from curate.manifests.stream.transform import ImageTransform
 from curate.manifests.vectors import unit
 from curate.pipeline.job import Options, run_job
@@ -159,7 +159,7 @@ def _loaded(encoder: str) -> Any:
 def _embedded(stream: PairStream, encoder: str, ids: np.ndarray, views: int) -> np.ndarray:
     """Return float16 [V, n, d]: unit vectors of V random views of each picture."""
     stream.transform = ImageTransform(VIEW_PX)
-    loaded = stream.images.load(ids, 0, FailureBudget(0.0, masks=False))
+    loaded = stream.images.load(ids, 0, FailureBudget(0.0, goes_on=False))
     images = torch.stack([image for image in loaded if image is not None])
     return np.stack([_view(images, ids, view, _loaded(encoder)) for view in range(views)])
 

@@ -8,7 +8,7 @@ sample id, and a view of it is one of the features in the `Bank`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from curate.manifests import PairStream, losses
 from curate.manifests.consumer import ContrastiveModel, Step, StepSettings, TrainOptions
 from curate.manifests.consumer.acceptance import schedules_of
 from curate.manifests.consumer.augment import Augmentation, view_draws
+from curate.manifests.consumer.distributed import Holders
 from curate.manifests.consumer.evaluate import LabelledSamples, knn_accuracy
 from curate.manifests.consumer.losses import Place, build_head
 from curate.manifests.consumer.options import learning_rate
 from curate.manifests.consumer.step import Shown
 from curate.manifests.stream import PairBatch
-from curate.manifests.stream.images import FailureBudget, ImageSource
+from curate.manifests.stream.budget import FailureBudget
+from curate.manifests.stream.images import ImageSource
 
 WIDTH = 256
 """Features that are judged."""
@@ -50,7 +52,7 @@ class IdStream(PairStream):
     @property
     def images(self) -> ImageSource:
         """Ids in place of pictures."""
-        return Ids.of(self.pairset, self.columns, self.transform, self.seed)
+        return Ids(self.pairset, self.columns, self.transform, self.seed)
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,13 @@ class FeatureStep(Step):
         shown = super().anchors(view)
         return replace(shown, images=self._features(shown.ids, draws, 0))
 
-    def _show(self, places: Tensor, draws: Tensor) -> Shown:
+    def _show(
+        self, places: Tensor, held: Holders | None, draws: Callable[[Tensor], Tensor]
+    ) -> Shown:
+        del held
         ids = self.batch.sample_id[places]
-        return Shown(self._features(ids, draws, 1), ids, self.batch.groups[places])
+        every = torch.ones_like(places, dtype=torch.bool)
+        return Shown(self._features(ids, draws(every), 1), ids, self.batch.groups[places])
 
     def _features(self, ids: Tensor, draws: Tensor, first: int) -> Tensor:
         views = self.bank.views[first::2]

@@ -49,4 +49,4 @@ def command(
         click.echo(page.text)
     if not no_browser:
         page.show()
-    page.server.run()
+    page.run()
