@@ -2,7 +2,7 @@ import io
 
 from curate.manifests.human import human_bytes, human_seconds
 from curate.pipeline.events import Event
-from curate.pipeline.memory import PeakMeter, machine_bytes
+from curate.pipeline.memory import machine_bytes
 from curate.pipeline.progress import PlainView, make_view
 
 
@@ -63,11 +63,5 @@ def test_units():
     assert [human_bytes(b) for b in (5, 1500, 2.5e9)] == ["5 B", "1.5 kB", "2.5 GB"]
 
 
-def test_the_meter_sees_an_allocation():
-    meter = PeakMeter()
-    before = meter.peak_bytes
-    held = bytearray(b"x" * (64 << 20))
-    meter.sample()
-    assert meter.peak_bytes - before > 48 << 20
-    assert len(held) == 64 << 20
+def test_the_memory_of_the_machine_is_known():
     assert machine_bytes() > 1 << 30
