@@ -1,5 +1,6 @@
 """Kill -9 at random moments: the next run ends with the bytes of an undisturbed run."""
 
+import contextlib
 import os
 import random
 import signal
@@ -68,11 +69,13 @@ def test_workers_die_on_a_cluster_and_the_run_goes_on(config, undisturbed, tmp_p
     process = start(config, tmp_path / "out", "--ray", "local", "--workers", "2")
     killed = 0
     while process.poll() is None and killed < 2:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            if "_Actor" in " ".join(child.cmdline() or [child.name()]):
-                child.send_signal(signal.SIGKILL)
-                killed += 1
-                break
+        # Processes end while they are looked at.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                if "_Actor" in " ".join(child.cmdline() or [child.name()]):
+                    child.send_signal(signal.SIGKILL)
+                    killed += 1
+                    break
         time.sleep(0.7)
     assert process.wait(timeout=200) == 0
     assert killed
