@@ -26,6 +26,7 @@ from .events import Event, EventLog, tee
 from .memory import PeakMeter, machine_bytes
 from .rounds import Round
 from .runner import Node
+from .signals import stopped_by
 
 STORE = listing.RUN_STORE
 PACKED = "webdataset"
@@ -113,7 +114,7 @@ def _run(
     emit(Event("run_started", nodes=names))
     backend: Backend | None = None
     try:
-        with _stoppable():
+        with stopped_by(_stop):
             backend = make_backend(options.ray, options.workers, budget)
             done = runner.run(nodes, out / STORE, backend, emit)
             manifest = publish.publish(config, nodes, done, out, this)
@@ -237,27 +238,12 @@ def _misfit(needs: estimate.Needs, config: Config, out: Path, memory: int) -> st
     )
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    def stop(number: int, frame: Any) -> None:
-        del frame
-        raise Interrupted(
-            f"stopped by {signal.Signals(number).name}; all finished parts are kept. "
-            "Run the same command again to go on from here."
-        )
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
-    except ValueError:
-        # Signals belong to the main thread; a run inside another program leaves them alone.
-        before = {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(number: int, frame: Any) -> None:
+    del frame
+    raise Interrupted(
+        f"stopped by {signal.Signals(number).name}; all finished parts are kept. "
+        "Run the same command again to go on from here."
+    )
 
 
 def _sweep(nodes: Sequence[Node], done: dict[str, Artifact], store: Path) -> None:

@@ -27,6 +27,7 @@ from ..stages.embed.base import Encoder, LoadedEncoder
 from .config import Space
 from .plan import ARRAY, open_encoder
 from .resolve import ENCODERS
+from .signals import stopped_by
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,8 @@ class Page:
     def run(self) -> None:
         """Answer requests until Ctrl-C or SIGTERM."""
         # A shell starts what runs in its background deaf to Ctrl-C.
-        before = {
-            number: signal.signal(number, signal.default_int_handler)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
+        with stopped_by(signal.default_int_handler):
             self.server.run()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def open_page(out: Path, port: int, questions: Path | None, oracle: str | None) -> Page:

@@ -27,7 +27,8 @@ Inputs = Mapping[str, Artifact]
 class Runtime:
     """Marks a setting that changes speed but not results: `Annotated[int, Runtime()]`.
 
-    Such a setting is left out of the fingerprint.
+    So does the path of a file whose content is in the identity by itself, as the digest of weights
+    is. Such a setting is left out of the fingerprint.
     """
 
 

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from .batch import Settings as Held
 from .budget import FailureBudget
 from .order import OrderSettings
+from .planned import PlannedNegatives
 from .store import ImageStore
 from .topology import check_ranks, found_ranks, launched_ranks
 from .transform import ImageTransform, Transform
@@ -141,7 +142,7 @@ class StreamSettings:
         """Return a new budget of unreadable images."""
         return FailureBudget(self.max_bad_fraction, self.on_bad_image != "raise", self.max_bad_run)
 
-    def held(self, assets: int) -> Held:
+    def held(self, assets: int, planned: PlannedNegatives | None) -> Held:
         """Return what batches hold beside the pairs, in a pairset with `assets` for each pair."""
         return Held(
             self.captions,
@@ -151,4 +152,5 @@ class StreamSettings:
             self.positives,
             self.negatives,
             self.pad_to_multiple,
+            planned,
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import replace as changed
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +181,7 @@ class PairStream(StreamSettings, IterableDataset[PairBatch]):
     def _held(self) -> Settings:
         if self.plan is not None and self.order == "plan" and self._negatives is None:
             self._negatives = PlannedNegatives.of(self.pairset, self.plan)
-        return changed(self.held(self.pairset.counts.get("A", 0)), planned=self._negatives)
+        return self.held(self.pairset.counts.get("A", 0), self._negatives)
 
     def _maker(
         self, order: Order, number: int

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from pydantic import field_validator
 from ...manifests.errors import ConfigError, CurateError
 from ...manifests.fingerprint import canonical_json
 from ...manifests.listing import absolute
+from ..base import Runtime
 from .base import Encoder, LoadedEncoder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Checkpoint(Encoder):
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
-    path: str
+    path: Annotated[str, Runtime()]
     """The folder given to `curate train -d`, or the checkpoint.pt in it."""
     what: What = "features"
     """features of the backbone (what kNN and later tasks use), or projection: what the loss saw."""
@@ -43,12 +44,6 @@ class Checkpoint(Encoder):
     def _made_absolute(cls, path: str) -> str:
         # Workers of a cluster stand in folders of their own.
         return absolute(path)
-
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the file stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
 
     def weights_digest(self) -> str:
         """Return the sha256 of the model's tensors and of the preprocessing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ...manifests.errors import ConfigError
 from ...manifests.fingerprint import file_digest
+from ..base import Runtime
 from .base import Encoder, LoadedEncoder
 
 Triple = tuple[float, float, float]
@@ -35,19 +36,13 @@ class Onnx(Encoder):
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
-    path: str
+    path: Annotated[str, Runtime()]
     input: str | None = None
     output: str | None = None
     size: int = Field(default=224, ge=1)
     scale: Literal[1, 255] = 1
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
-
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the file stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
 
     def weights_digest(self) -> str:
         """Return the sha256 of the file.

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
 from PIL import Image
 
+from ..base import Runtime
 from . import _autoencoder
 from .base import Generator, LoadedGenerator, Prompt, Variation
 
 
 class CodecGenerator(Generator):
-    """A generator that decodes codes; a subclass says which (`decode`)."""
+    """A generator that decodes codes; a subclass says which (`vary`)."""
 
-    path: str = ""
+    path: Annotated[str, Runtime()] = ""
     """The weights, from `python -m curate.stages.generate.train`."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the file stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
 
     def weights_digest(self) -> str:
         """Return the sha256 of the weights file.

@@ -6,13 +6,14 @@ import importlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image
 from pydantic import Field
 
 from ...manifests.errors import ConfigError
 from ...manifests.fingerprint import canonical_json, digest, file_digest
+from ..base import Runtime
 from .base import Generator, LoadedGenerator, Prompt, Variation
 
 _INSTALL = 'pip install "curate-pairs[diffusers]"'
@@ -39,7 +40,7 @@ class Diffusers(Generator):
     fidelity = "surrogate"
     paper = "Zeng et al., Contrastive Learning with Synthetic Positives, 2024"
 
-    path: str = ""
+    path: Annotated[str, Runtime()] = ""
     """A folder that `save_pretrained` wrote, or a name of the hub."""
     revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     """The commit of a name of the hub; it names the weights, so it is needed there."""
@@ -59,12 +60,6 @@ class Diffusers(Generator):
     """Side of the square that an img2img pipeline gets."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Arithmetic."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return settings and weights; where the folder stands is left out."""
-        kept = super().identity()
-        del kept["path"]
-        return kept
 
     def weights_digest(self) -> str:
         """Return a sha256 over all files of the folder, or of name and commit.

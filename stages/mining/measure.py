@@ -115,6 +115,32 @@ def joined_scores(scores: Sequence[np.ndarray], aggregate: str) -> np.ndarray:
     return np.where(known.any(axis=0), found, np.nan).astype(np.float32)
 
 
+def found_or_measured(
+    graph: str,
+    vectors: Mapping[str, VectorRows],
+    anchors: np.ndarray,
+    ids: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return the similarities of ids: those of the lists, and what no list holds measured.
+
+    Args:
+        graph: QUERY>BANK.
+        vectors: both spaces.
+        anchors: int64 [A].
+        ids: int64 [A, C], -1 fill, each at most once in a row.
+        lists: the graph's ids int64 [A, K] and similarities float32 [A, K] of the anchors.
+
+    Returns:
+        float32 [A, C]; NaN for -1 and where either has no vector.
+    """
+    query, bank = graph.split(">")
+    known, _ = fill_similarities(ids, *lists)
+    asked = np.where(np.isnan(known), ids, np.int64(NO_ID))
+    outside = similarities_to(vectors[query], vectors[bank], anchors, asked)
+    return np.where(np.isnan(known), outside, known)
+
+
 def least_positive(
     graph: str,
     vectors: Mapping[str, VectorRows],

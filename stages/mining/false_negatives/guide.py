@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, contains, is_mutual, refuse
-from ..base_graph import GRAPH_NAME, ActingMiner
+from ..base_graph import GRAPH_NAME, ActingMiner, spaces_of
 from ..base_lists import least_positive, ranks_of
 
 
@@ -50,7 +50,7 @@ class Guide(ActingMiner):
     @property
     def space_names(self) -> Sequence[str]:
         """Both spaces of the graph: positives outside the list are measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
+        return spaces_of(self.space)
 
     def mine(self, block: Block) -> Decisions:
         """Decide about the k nearest."""

@@ -12,13 +12,7 @@ from ....manifests.schema import NO_ID, Action, Reason, Role
 from ....manifests.views import score_name, view_graphs
 from ..base import TAKEN, Block, Decisions, contains, is_mutual, refuse
 from ..base_graph import ActingMiner
-from ..base_lists import (
-    fill_similarities,
-    joined_scores,
-    ranks_of,
-    similarities_to,
-    union_of_lists,
-)
+from ..base_lists import found_or_measured, joined_scores, ranks_of, union_of_lists
 
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 
@@ -138,13 +132,10 @@ class TopkThreshold(ActingMiner):
         """Return ids, similarities in the graph and scores [A, width] by falling score."""
         lists = [block.graphs[name].rows(block.anchors, width) for name in self.graph_names]
         ids = union_of_lists([listed for listed, _ in lists])
-        found = []
-        for name, (listed, similarities) in zip(self.graph_names, lists, strict=True):
-            known, _ = fill_similarities(ids, listed, similarities)
-            query, bank = (block.vectors[space] for space in name.split(">"))
-            asked = np.where(np.isnan(known), ids, np.int64(NO_ID))
-            outside = similarities_to(query, bank, block.anchors, asked)
-            found.append(np.where(np.isnan(known), outside, known))
+        found = [
+            found_or_measured(name, block.vectors, block.anchors, ids, both)
+            for name, both in zip(self.graph_names, lists, strict=True)
+        ]
         scores = joined_scores(found, self.aggregate)
         order = np.lexsort((ids, -scores, ids == NO_ID))[:, :width]
         ids, similarities, scores = (

@@ -11,6 +11,7 @@ from ....manifests.fingerprint import draw_uniform
 from ....manifests.sampling import draw_distinct
 from ....manifests.schema import NO_ID, Role
 from ..base import TAKEN, Block, Decisions, Miner, Pool
+from ..base_graph import GRAPH_NAME, spaces_of
 from ..base_lists import ranks_of, similarities_to
 
 
@@ -42,7 +43,7 @@ class Bcl(Miner):
     fidelity = "frozen-detector"
     paper = "Liu, Wang, Bayesian Self-Supervised Contrastive Learning, 2024"
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """Spaces QUERY>BANK in which the negatives are ranked; no graph is needed."""
     count: int = Field(default=16, ge=1, le=1024)
     """Negatives an anchor."""
@@ -61,7 +62,7 @@ class Bcl(Miner):
     @property
     def space_names(self) -> Sequence[str]:
         """The two spaces of `space`."""
-        return tuple(dict.fromkeys(self.space.split(">")))
+        return spaces_of(self.space)
 
     @property
     def edge_space(self) -> str:

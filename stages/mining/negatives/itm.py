@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from ....manifests.schema import Role
+from ..base_graph import GRAPH_NAME
 from ..base_lists import Window
 from ..base_window import WindowDraw
 
@@ -37,7 +38,7 @@ class Itm(WindowDraw):
         "Distillation (ALBEF), 2021"
     )
 
-    space: str = Field(default="image>caption", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>caption", pattern=GRAPH_NAME)
     """The neighbour graph: QUERY>BANK."""
     count: int = Field(default=1, ge=1, le=1024)
     """Negatives an anchor."""

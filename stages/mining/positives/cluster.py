@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ....manifests.schema import Role
 from ..base import TAKEN, Block, Decisions, Miner, Pool, by_similarity, draw_members, measured
+from ..base_graph import GRAPH_NAME, spaces_of
 
 
 class Cluster(Miner):
@@ -43,7 +44,7 @@ class Cluster(Miner):
     """Its level; 0 is the finest."""
     count: int = Field(default=4, ge=1, le=256)
     """Positives an anchor."""
-    space: str | None = Field(default=None, pattern=r"^[^>]+>[^>]+$")
+    space: str | None = Field(default=None, pattern=GRAPH_NAME)
     """Spaces QUERY>BANK in which similarities are noted; it does not change what is drawn."""
 
     @property
@@ -59,7 +60,7 @@ class Cluster(Miner):
     @property
     def space_names(self) -> Sequence[str]:
         """The two spaces of `space`."""
-        return tuple(dict.fromkeys(self.space.split(">"))) if self.space else ()
+        return spaces_of(self.space) if self.space else ()
 
     @property
     def edge_space(self) -> str:

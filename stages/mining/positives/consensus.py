@@ -95,16 +95,18 @@ class Consensus(Miner):
         ids = union_of_lists([listed[:, : self.k] for listed, _ in lists])
         listed = [fill_similarities(ids, *both) for both in lists]
         near = np.sum([(rank != NO_ID) & (rank < self.k) for _, rank in listed], axis=0)
-        asked = ids
         if self.normalise == "rank":
-            asked = self._prefix(ids, near, self._agreement(block, lists, listed))
-        known = self._measure(block, listed, asked)
-        if self.normalise == "rank":
-            # Where one of the first has no vector, others move up: all of the row are measured.
-            short = ~known.all(axis=1)
-            asked[short] = ids[short]
+            joined = self._agreement(block, lists, listed)
+            asked = self._prefix(ids, near, joined)
             known = self._measure(block, listed, asked)
-        joined = self._agreement(block, lists, listed)
+            short = ~known.all(axis=1)
+            if short.any():
+                # Where one of the first has no vector, others move up: the whole row is measured.
+                asked[short] = ids[short]
+                known = self._measure(block, listed, asked)
+        else:
+            known = self._measure(block, listed, ids)
+            joined = self._agreement(block, lists, listed)
         agreement = np.where(known & (ids != NO_ID), joined, -np.inf).astype(np.float32)
         first = listed[0][0]
         # The union is ascending with the empty places last, so a stable sort breaks ties by id.

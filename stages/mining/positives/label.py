@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ....manifests.schema import Role
 from ..base import TAKEN, Block, Decisions, Miner, Pool, by_similarity, draw_members, measured
+from ..base_graph import GRAPH_NAME, spaces_of
 
 
 class Label(Miner):
@@ -38,7 +39,7 @@ class Label(Miner):
     """Positives an anchor."""
     by: Literal["label", "labels"] = "label"
     """Same first label, or at least one label in common."""
-    space: str | None = Field(default=None, pattern=r"^[^>]+>[^>]+$")
+    space: str | None = Field(default=None, pattern=GRAPH_NAME)
     """Spaces QUERY>BANK in which similarities are noted; it does not change what is drawn."""
 
     @property
@@ -49,7 +50,7 @@ class Label(Miner):
     @property
     def space_names(self) -> Sequence[str]:
         """The two spaces of `space`."""
-        return tuple(dict.fromkeys(self.space.split(">"))) if self.space else ()
+        return spaces_of(self.space) if self.space else ()
 
     @property
     def edge_space(self) -> str:

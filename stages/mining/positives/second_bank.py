@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from ....manifests.schema import NO_ID, Reason, Role
 from ..base import TAKEN, Block, Decisions, Miner, keep_first, refuse
-from ..base_lists import fill_similarities, ranks_of, similarities_to
+from ..base_graph import GRAPH_NAME, spaces_of
+from ..base_lists import found_or_measured, ranks_of
 
 
 class SecondBank(Miner):
@@ -37,9 +38,9 @@ class SecondBank(Miner):
         "Representation Learning, 2022"
     )
 
-    space: str = Field(default="image>image", pattern=r"^[^>]+>[^>]+$")
+    space: str = Field(default="image>image", pattern=GRAPH_NAME)
     """The first bank's graph: QUERY>BANK."""
-    second: str = Field(default="image-view1>image-view1", pattern=r"^[^>]+>[^>]+$")
+    second: str = Field(default="image-view1>image-view1", pattern=GRAPH_NAME)
     """The second bank's graph, whose nearest are looked at."""
     k: int = Field(default=4, ge=1, le=256)
     """Positives an anchor."""
@@ -62,7 +63,7 @@ class SecondBank(Miner):
     @property
     def space_names(self) -> Sequence[str]:
         """The spaces of the first graph: what its lists do not hold is measured there."""
-        return tuple(dict.fromkeys(self.space.split(">")))
+        return spaces_of(self.space)
 
     @property
     def capacity(self) -> int:
@@ -72,13 +73,8 @@ class SecondBank(Miner):
     def mine(self, block: Block) -> Decisions:
         """Rank the second bank's nearest by the first and take the first k."""
         ids = block.graphs[self.second].rows(block.anchors, self.k2)[0]
-        listed, known = block.graphs[self.space].rows(block.anchors)
-        found, _ = fill_similarities(ids, listed, known)
-        query, bank = (block.vectors[name] for name in self.space.split(">"))
-        asked = np.where(np.isnan(found), ids, np.int64(NO_ID))
-        found = np.where(
-            np.isnan(found), similarities_to(query, bank, block.anchors, asked), found
-        ).astype(np.float32)
+        lists = block.graphs[self.space].rows(block.anchors)
+        found = found_or_measured(self.space, block.vectors, block.anchors, ids, lists)
         lacking: np.ndarray = np.isnan(found)
         order = np.lexsort((ids, np.where(lacking, np.inf, -found), ids == NO_ID))
         ids, found, lacking = (

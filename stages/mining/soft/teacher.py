@@ -10,7 +10,7 @@ from pydantic import Field
 from ....manifests.schema import NO_ID, Reason, Role
 from ....manifests.vectors import pair_similarity
 from ..base import TAKEN, Block, Decisions, refuse
-from ..base_graph import GraphMiner
+from ..base_graph import GraphMiner, spaces_of
 
 SHARE_FLOOR = 1e-6
 """Shares below it are refused: they are lost in float32 and train nothing."""
@@ -49,7 +49,7 @@ class Teacher(GraphMiner):
     @property
     def space_names(self) -> Sequence[str]:
         """Both spaces of the graph, where the anchor's own similarity is needed."""
-        return tuple(dict.fromkeys(self.space.split(">"))) if self.with_self else ()
+        return spaces_of(self.space) if self.with_self else ()
 
     @property
     def capacity(self) -> int:
